@@ -1,0 +1,88 @@
+"""Digests: BLAKE3 of bytes, files and plain values, as 64 hexadecimal characters.
+
+A value is digested as a tagged canonical text, so that 1, 1.0, True and "1" differ, dictionaries
+do not depend on their order, and what has no canonical form is an error, never a constant.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+LARGE = 4 << 20  # from here on more than one core pays
+
+
+def of_bytes(data: bytes) -> str:
+    """Digest of bytes."""
+    return str(blake3(data).hexdigest())
+
+
+def of_file(path: str | Path) -> str:
+    """Digest of a file's content; raises OSError when it cannot be read."""
+    with open(path, "rb") as file:
+        head = file.read(LARGE)
+        if len(head) < LARGE:
+            return of_bytes(head)
+    hasher = blake3(max_threads=blake3.AUTO)
+    hasher.update_mmap(path)
+    return str(hasher.hexdigest())
+
+
+def of_value(value: Any) -> str:
+    """Digest of a plain value: None, bool, int, float, str, bytes and lists, tuples, sets, dicts of them.
+
+    Raises TypeError for anything else, naming the type.
+    """
+    return of_bytes(canonical(value))
+
+
+def canonical(value: Any) -> bytes:
+    """The tagged canonical bytes of a plain value; equal values, and only those, give equal bytes."""
+    parts: list[bytes] = []
+    _write(value, parts.append)
+    return b"".join(parts)
+
+
+def _write(value: Any, put: Any) -> None:
+    kind = type(value)
+    if kind is str:
+        data = value.encode("utf-8", "surrogatepass")
+        put(b"s%d:" % len(data))
+        put(data)
+    elif value is None:
+        put(b"n")
+    elif kind is bool:
+        put(b"t" if value else b"f")
+    elif kind is int:
+        put(b"i%d;" % value)
+    elif kind is float:
+        put(b"d" + _float(value) + b";")
+    elif kind is bytes:
+        put(b"b%d:" % len(value))
+        put(value)
+    elif kind is list or kind is tuple:
+        put(b"[")
+        for item in value:
+            _write(item, put)
+        put(b"]")
+    elif kind is dict:
+        put(b"{")
+        pairs = sorted(((canonical(key), item) for key, item in value.items()), key=lambda pair: pair[0])
+        for key_bytes, item in pairs:
+            put(key_bytes)
+            _write(item, put)
+        put(b"}")
+    elif kind is set or kind is frozenset:
+        put(b"<")
+        for item_bytes in sorted(canonical(item) for item in value):
+            put(item_bytes)
+        put(b">")
+    else:
+        raise TypeError(f"a value of type {kind.__module__}.{kind.__qualname__} has no digest")
+
+
+def _float(value: float) -> bytes:
+    if math.isnan(value):
+        return b"nan"
+    return value.hex().encode()

@@ -1,0 +1,71 @@
+"""What happens during a run, told once and one way: nothing that listens can change the run."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from treadle.domain.task import Failure
+
+
+class Event(Struct, frozen=True, tag_field="event", kw_only=True):
+    """Common to all events: the run and the time in seconds since the epoch."""
+
+    run_id: str
+    at: float
+
+
+class RunStarted(Event, frozen=True, tag="run_started", kw_only=True):
+    pipeline: str
+    steps: int
+    params: dict[str, Any] = {}
+    expected: float | None = None  # seconds, from past runs
+
+
+class StepStarted(Event, frozen=True, tag="step_started", kw_only=True):
+    step: str
+    reason: str
+    attempt: int = 1
+    expected: float | None = None
+
+
+class StepCached(Event, frozen=True, tag="step_cached", kw_only=True):
+    step: str
+    reason: str = ""
+    metrics: dict[str, float] = {}
+
+
+class StepFinished(Event, frozen=True, tag="step_finished", kw_only=True):
+    step: str
+    seconds: float
+    metrics: dict[str, float] = {}
+
+
+class StepFailed(Event, frozen=True, tag="step_failed", kw_only=True):
+    step: str
+    failure: Failure
+    log: str = ""
+
+
+class StepRetried(Event, frozen=True, tag="step_retried", kw_only=True):
+    step: str
+    failure: Failure
+    attempt: int
+    wait: float
+
+
+class StepSkipped(Event, frozen=True, tag="step_skipped", kw_only=True):
+    step: str
+    reason: str
+
+
+class Notice(Event, frozen=True, tag="notice", kw_only=True):
+    """Something the user should know that changes no fate, such as a repaired object."""
+
+    text: str
+    step: str = ""
+
+
+class RunFinished(Event, frozen=True, tag="run_finished", kw_only=True):
+    status: str
+    seconds: float
+    fates: dict[str, int] = {}

@@ -1,0 +1,57 @@
+"""The record of one walk over the DAG."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from treadle.domain.artifact import Artifact
+from treadle.domain.task import Failure, Usage
+
+HIT, RUN, SKIP, FAILED, CANCELLED = "hit", "run", "skip", "failed", "cancelled"
+OK, INTERRUPTED, RUNNING = "ok", "interrupted", "running"
+
+
+class GateVerdict(Struct, frozen=True):
+    """One rule of a gate with the figures it was judged by."""
+
+    text: str
+    passed: bool
+    values: dict[str, float] = {}
+    note: str = ""
+
+
+class StepRecord(Struct, frozen=True, kw_only=True):
+    """What became of one step: its fate (hit, run, skip, failed, cancelled) and the reason in words."""
+
+    id: str
+    fate: str
+    reason: str = ""
+    key: str = ""
+    outputs: dict[str, Artifact] = {}
+    metrics: dict[str, float] = {}
+    gates: tuple[GateVerdict, ...] = ()
+    attempts: int = 0
+    started: float = 0.0
+    finished: float = 0.0
+    failure: Failure | None = None
+    usage: Usage = Usage()
+    log: str = ""
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.finished - self.started)
+
+
+class RunRecord(Struct, frozen=True, kw_only=True):
+    """One run; `status` is ok, failed, interrupted or running; times are seconds since the epoch."""
+
+    run_id: str
+    pipeline: str
+    path: str
+    plan: str
+    status: str
+    started: float
+    finished: float = 0.0
+    params: dict[str, Any] = {}
+    steps: dict[str, StepRecord] = {}
+    git: str = ""

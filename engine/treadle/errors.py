@@ -1,0 +1,79 @@
+"""Every error the engine raises, and the problem a user reads.
+
+TreadleError
+├── InputError      the user's files or arguments are wrong: one or more problems (exit code 2)
+├── StoreError      the store cannot be read or written: full disk, permissions
+├── CodecError      a value that no codec stores, or stored bytes that do not read back
+└── ExecutorError   the place where work happens went away
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from treadle.domain.location import Location
+
+
+class Related(Struct, frozen=True):
+    """A second place that belongs to a problem, such as the first of two duplicates."""
+
+    text: str
+    where: Location
+
+
+class Problem(Struct, frozen=True):
+    """One thing that is wrong: what, where, and what to do.
+
+    `code` is a short name with a section in docs/errors.md; `severity` is error or warning;
+    `length` is how many characters the caret underlines.
+    """
+
+    code: str
+    text: str
+    where: Location | None = None
+    hint: str = ""
+    severity: str = "error"
+    related: tuple[Related, ...] = ()
+    length: int = 1
+
+
+class TreadleError(Exception):
+    """Base of all errors of the engine."""
+
+
+class InputError(TreadleError):
+    """The user's input is wrong; carries every problem found, not only the first."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("; ".join(f"{p.where}: {p.text}" if p.where else p.text for p in self.problems))
+
+
+class StoreError(TreadleError):
+    """The store under `.treadle/` cannot be read or written."""
+
+
+class CodecError(TreadleError):
+    """A value cannot be stored, or stored bytes cannot be read back."""
+
+
+class ExecutorError(TreadleError):
+    """The executor itself failed, not a step in it."""
+
+
+def input_error(code: str, text: str, where: Location | None = None, hint: str = "") -> InputError:
+    """An InputError with a single problem."""
+    return InputError([Problem(code, text, where, hint)])
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """A hint naming the nearest of `choices`, or all of them when there are few, or nothing."""
+    from difflib import get_close_matches  # lazy: 3 ms that only a mistake needs
+
+    known: Sequence[str] = sorted(set(choices))
+    close = get_close_matches(word[:100], known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    if 0 < len(known) <= 12:
+        return "known: " + ", ".join(known)
+    return ""
