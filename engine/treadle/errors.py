@@ -4,6 +4,7 @@ TreadleError
 ├── InputError      the user's files or arguments are wrong: one or more problems (exit code 2)
 ├── StoreError      the store cannot be read or written: full disk, permissions
 ├── CodecError      a value that no codec stores, or stored bytes that do not read back
+├── StepError       a step refuses its input, in words for the user; shown without a traceback
 └── ExecutorError   the place where work happens went away
 """
 
@@ -55,6 +56,15 @@ class StoreError(TreadleError):
 
 class CodecError(TreadleError):
     """A value cannot be stored, or stored bytes cannot be read back."""
+
+
+class StepError(TreadleError):
+    """A step refuses what it was given; `hint` says what to do about it."""
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        self.text = text
+        self.hint = hint
+        super().__init__(f"{text}\n{hint}" if hint else text)
 
 
 class ExecutorError(TreadleError):
