@@ -1,1 +1,1 @@
-"""."""
+"""Plan → RunRecord: the only room that sees plan, store and executors together."""

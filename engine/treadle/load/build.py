@@ -1,0 +1,312 @@
+"""Tree of nodes → PipelineSpec.
+
+build
+├── _param, _data, _trigger      each entry of `params`, `data`, `triggers`
+└── _Steps.step                  each entry of `steps`, `defaults` merged in
+
+The tree has been checked against the grammar already. Building is tolerant all the same: what has
+the wrong shape is left out, so that the checks that follow can report on everything else.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from treadle import quantity
+from treadle.document.parse import Node, plain
+from treadle.domain.location import Location
+from treadle.domain.spec import (
+    Caching,
+    DataSource,
+    Output,
+    Param,
+    PipelineSpec,
+    Reference,
+    Resources,
+    Retry,
+    Select,
+    StepSpec,
+    Text,
+    Trigger,
+)
+from treadle.errors import Problem
+from treadle.load.places import caret
+
+TRIGGER_KINDS = ("drift", "performance", "cron", "files", "webhook", "pipeline")
+DATA_KINDS = ("path", "url", "predictions")
+DEFAULTS = ("retry", "timeout", "resources", "executor")
+_EMPTY = Node(kind="map", value={}, line=1, column=1, length=1, keys={})
+
+
+def build(root: Node, path: str) -> tuple[PipelineSpec, list[Problem]]:
+    """The spec of a file, and the quantities in it that are none."""
+    problems: list[Problem] = []
+    top = entries(root)
+    steps = _Steps(path, entries(top.get("defaults")), problems)
+    spec = PipelineSpec(
+        name=_string(top.get("name")) or path.rpartition("/")[2].partition(".")[0],
+        path=path,
+        where=root.at(path),
+        description=_string(top.get("description")) or "",
+        params={name: _param(name, node, path) for name, node in entries(top.get("params")).items()},
+        data={name: _data(name, node, path, problems) for name, node in entries(top.get("data")).items()},
+        steps={name: steps.step(name, node, _key(top["steps"], name)) for name, node in entries(top.get("steps")).items()},
+        triggers={name: _trigger(name, node, path) for name, node in entries(top.get("triggers")).items()},
+    )
+    return spec, problems
+
+
+def entries(node: Node | None) -> dict[str, Node]:
+    """The entries of a map, or nothing."""
+    return node.value if node is not None and node.kind == "map" else {}
+
+
+def items(node: Node | None) -> list[Node]:
+    """The items of a list; a single value stands for a list of one."""
+    if node is None or node.kind == "map" or (node.kind == "scalar" and node.value is None):
+        return []
+    return node.value if node.kind == "list" else [node]
+
+
+def is_long(node: Node) -> bool:
+    """Say whether a parameter is written in full, as a map with a type or a default."""
+    return node.kind == "map" and ("type" in node.value or "default" in node.value)
+
+
+def kind_of(value: Any) -> str:
+    """The name of a plain value's type, as in `type:` of a parameter."""
+    if value is None:
+        return "null"
+    names = {bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "map"}
+    return names.get(type(value), "str")
+
+
+def _key(node: Node, name: str) -> Node:
+    return node.keys.get(name) or node.value[name]
+
+
+def _string(node: Node | None) -> str | None:
+    if node is None or node.kind != "scalar" or node.value is None:
+        return None
+    return node.value if isinstance(node.value, str) else _written(node.value)
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _strings(node: Node | None) -> tuple[str, ...]:
+    return tuple(text for text in map(_string, items(node)) if text is not None)
+
+
+def _string_map(node: Node | None) -> dict[str, str]:
+    return {name: text for name, inner in entries(node).items() if (text := _string(inner)) is not None}
+
+
+def _number(node: Node | None) -> float | None:
+    if node is None or isinstance(node.value, bool) or not isinstance(node.value, int | float):
+        return None
+    return node.value
+
+
+def _param(name: str, node: Node, path: str) -> Param:
+    where = node.at(path)
+    if not is_long(node):
+        value = plain(node)
+        return Param(name, kind_of(value), value, where)
+    fields = node.value
+    default = plain(fields["default"]) if "default" in fields else None
+    kind = _string(fields.get("type")) or kind_of(default)
+    if kind == "float" and type(default) is int:
+        default = float(default)
+    return Param(
+        name,
+        kind,
+        default,
+        where,
+        min=_number(fields.get("min")),
+        max=_number(fields.get("max")),
+        choices=tuple(plain(item) for item in items(fields.get("choices"))),
+        help=_string(fields.get("help")) or "",
+    )
+
+
+def _data(name: str, node: Node, path: str, problems: list[Problem]) -> DataSource:
+    where = node.at(path)
+    if node.kind != "map":
+        target = _string(node) or ""
+        return DataSource(name, "url" if "://" in target else "path", target, where)
+    fields = node.value
+    kind = next((kind for kind in DATA_KINDS if kind in fields), "path")
+    window = _measured(fields.get("window"), quantity.duration, path, problems)
+    return DataSource(name, kind, _string(fields.get(kind)) or "", where, window)
+
+
+def _trigger(name: str, node: Node, path: str) -> Trigger:
+    fields = entries(node)
+    kind = next((kind for kind in TRIGGER_KINDS if kind in fields), "")
+    subject = _string(fields.get(kind)) or ""
+    options = {key: plain(value) for key, value in fields.items() if key != kind}
+    return Trigger(name, kind, subject, node.at(path), options)
+
+
+def _measured(
+    node: Node | None, convert: Callable[[Any], float], path: str, problems: list[Problem]
+) -> Any:
+    """A duration or size as a number; what is none becomes a problem and None."""
+    if node is None or node.kind != "scalar" or node.value is None:
+        return None
+    try:
+        return convert(node.value)
+    except ValueError as error:
+        problems.append(Problem("wrong-quantity", str(error), node.at(path), length=caret(node)))
+        return None
+
+
+class _Steps:
+    """Builds steps; `defaults` are the entries that a step takes over where it has none."""
+
+    def __init__(self, path: str, defaults: dict[str, Node], problems: list[Problem]) -> None:
+        self.path = path
+        self.defaults = {key: node for key, node in defaults.items() if key in DEFAULTS}
+        self.problems = problems
+
+    def step(self, name: str, node: Node, key: Node) -> StepSpec:
+        """The step called `name`; `key` is where its name stands."""
+        fields = self._merged(entries(node))
+        inputs, listed = self._inputs(fields.get("in"))
+        get = fields.get
+        return StepSpec(
+            id=name,
+            where=key.at(self.path),
+            uses=self._text(get("uses")),
+            command=self._text(get("run")),
+            inputs=inputs,
+            listed=listed,
+            params={name: plain(value) for name, value in entries(get("with")).items()},
+            outputs=self._outputs(get("out")),
+            after=tuple(ref for item in items(get("after")) if (ref := self.reference(item))),
+            condition=self._text(get("if")),
+            gates=tuple(text for item in items(get("gate")) if (text := self._text(item))),
+            matrix={name: tuple(plain(item) for item in items(values)) for name, values in entries(get("matrix")).items()},
+            select=_select(get("select")),
+            foreach=self.reference(fields["foreach"]) if "foreach" in fields else None,
+            save=_string_map(get("save")),
+            env=_string_map(get("env")),
+            secrets=_strings(get("secrets")),
+            caching=self._caching(get("cache")),
+            no_key=_strings(get("no_key")),
+            code=_strings(get("code")),
+            code_version=_string(get("code_version")),
+            environment=_string(get("environment")),
+            isolation=_string(get("isolation")),
+            executor=_string(get("executor")),
+            stage=_string(get("stage")),
+            mutex=_string(get("mutex")),
+            priority=int(_number(get("priority")) or 0),
+            retry=self._retry(get("retry")),
+            timeout=_measured(get("timeout"), quantity.duration, self.path, self.problems),
+            resources=self._resources(get("resources")),
+            places=self._places(fields),
+        )
+
+    def reference(self, node: Node) -> Reference | None:
+        """`data.NAME`, `STEP` or `STEP.OUTPUT`; None for what is no text."""
+        text = node.value if node.kind == "scalar" else None
+        if not isinstance(text, str) or not text:
+            return None
+        head, _, tail = text.partition(".")
+        if head == "data" and tail:
+            return Reference("data", tail, node.at(self.path))
+        return Reference("step", head, node.at(self.path), tail or None)
+
+    def _merged(self, fields: dict[str, Node]) -> dict[str, Node]:
+        if not self.defaults:
+            return fields
+        merged = {**self.defaults, **fields}
+        for key in ("retry", "resources"):
+            above, own = self.defaults.get(key), fields.get(key)
+            if above is not None and own is not None and above.kind == own.kind == "map":
+                merged[key] = Node(
+                    kind="map",
+                    value={**above.value, **own.value},
+                    line=own.line,
+                    column=own.column,
+                    length=own.length,
+                    keys={**above.keys, **own.keys},
+                )
+        return merged
+
+    def _text(self, node: Node | None) -> Text | None:
+        text = _string(node)
+        return Text(text, node.at(self.path)) if node is not None and text is not None else None
+
+    def _inputs(self, node: Node | None) -> tuple[dict[str, tuple[Reference, ...]], frozenset[str]]:
+        found: dict[str, tuple[Reference, ...]] = {}
+        listed = []
+        for name, value in entries(node).items():
+            found[name] = tuple(ref for item in items(value) if (ref := self.reference(item)))
+            if value.kind == "list":
+                listed.append(name)
+        return found, frozenset(listed)
+
+    def _outputs(self, node: Node | None) -> tuple[Output, ...] | None:
+        if node is None:
+            return None
+        if node.kind != "map":
+            return tuple(Output(name) for name in _strings(node))
+        found = []
+        for name, value in entries(node).items():
+            fields = entries(value)
+            path = _string(fields.get("path")) if fields else _string(value)
+            found.append(Output(name, path, _string(fields.get("codec"))))
+        return tuple(found)
+
+    def _caching(self, node: Node | None) -> Caching:
+        if node is None:
+            return Caching()
+        if isinstance(node.value, bool):
+            return Caching(node.value)
+        ttl = entries(node).get("ttl") if node.kind == "map" else node
+        return Caching(True, _measured(ttl, quantity.duration, self.path, self.problems))
+
+    def _retry(self, node: Node | None) -> Retry | None:
+        if node is None:
+            return None
+        if node.kind == "scalar":
+            return Retry(int(_number(node) or 0))
+        fields = entries(node)
+        backoff = _measured(fields.get("backoff"), quantity.duration, self.path, self.problems)
+        when = tuple(item.value for item in items(fields.get("when") or fields.get("on")) if item.kind == "scalar")
+        return Retry(int(_number(fields.get("times")) or 0), 1.0 if backoff is None else backoff, when)
+
+    def _resources(self, node: Node | None) -> Resources | None:
+        fields = entries(node)
+        if not fields:
+            return None
+        cpu = _number(fields.get("cpu"))
+        tokens = {name: number for name, value in entries(fields.get("tokens")).items() if (number := _number(value))}
+        return Resources(
+            cpu=1.0 if cpu is None else cpu,
+            memory=_measured(fields.get("memory"), quantity.size, self.path, self.problems),
+            gpu=int(_number(fields.get("gpu")) or 0),
+            tokens=tokens,
+        )
+
+    def _places(self, fields: dict[str, Node]) -> dict[str, Location]:
+        places = {}
+        for group in ("in", "with", "out", "save", "matrix", "env"):
+            for name, node in entries(fields.get(group)).items():
+                places[f"{group}.{name}"] = node.at(self.path)
+        for key in ("gate", "if", "select", "foreach", "executor", "resources", "timeout", "retry"):
+            if key in fields:
+                places[key] = fields[key].at(self.path)
+        return places
+
+
+def _select(node: Node | None) -> Select | None:
+    fields = entries(node)
+    for key in ("min", "max"):
+        metric = _string(fields.get(key))
+        if metric is not None:
+            return Select(metric, key == "max")
+    return None

@@ -1,0 +1,44 @@
+"""Gates and conditions: typed expressions over metrics and parameters, judged with the figures they saw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from treadle import expression
+from treadle.domain.plan import PlannedStep
+from treadle.domain.run import GateVerdict
+
+Metrics = Mapping[str, Mapping[str, float]]  # step → its metrics
+
+
+def holds(text: str, params: Mapping[str, Any], metrics: Metrics, cell: Mapping[str, Any]) -> bool:
+    """Whether a step's `if:` is true; raises expression.ExpressionError when a value is not there."""
+    values = _values(params, metrics) | {f"matrix.{name}": value for name, value in cell.items()}
+    return bool(expression.evaluate(expression.parse(text), values))
+
+
+def judge(step: PlannedStep, own: Mapping[str, float], params: Mapping[str, Any], metrics: Metrics) -> list[GateVerdict]:
+    """Each rule of a step's gate with its verdict.
+
+    A rule that names `champion` holds as long as no model serves under that alias.
+    """
+    values = _values(params, metrics) | dict(own)
+    verdicts = []
+    for gate in step.gates:
+        tree = expression.parse(gate.text)
+        used = list(dict.fromkeys(name for name, _ in expression.names(tree)))
+        seen = {name: float(values[name]) for name in used if isinstance(values.get(name), int | float)}
+        if any(name.startswith("champion.") and name not in values for name in used):
+            verdicts.append(GateVerdict(gate.text, True, seen, "no champion yet"))
+            continue
+        try:
+            verdicts.append(GateVerdict(gate.text, bool(expression.evaluate(tree, values)), seen))
+        except expression.ExpressionError as error:
+            verdicts.append(GateVerdict(gate.text, False, seen, str(error)))
+    return verdicts
+
+
+def _values(params: Mapping[str, Any], metrics: Metrics) -> dict[str, Any]:
+    values = {f"params.{name}": value for name, value in params.items()}
+    for step, found in metrics.items():
+        values.update({f"{step}.{name}": value for name, value in found.items()})
+    return values

@@ -1,0 +1,122 @@
+"""Checks that several steps make of their tables, each with the words of its refusal."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from treadle.authoring import StepError
+
+
+def suggestion(word: str, choices: Iterable[str]) -> str:
+    """Name the nearest of `choices`, or list them when there are few; "" when neither helps."""
+    known = sorted(set(choices))
+    close = get_close_matches(word[:100], known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return "known: " + ", ".join(known) if 0 < len(known) <= 20 else ""
+
+
+def one_of(word: Any, choices: Sequence[str], what: str) -> str:
+    """Return `word` when it is one of `choices`; raises StepError otherwise."""
+    if word not in choices:
+        raise StepError(f"{what} is {word!r}, which is not known", suggestion(str(word), choices))
+    return str(word)
+
+
+def known_keys(block: Any, allowed: Iterable[str], what: str) -> dict[str, Any]:
+    """Return the mapping `block` when all its keys are `allowed`; raises StepError otherwise."""
+    if not isinstance(block, dict):
+        raise StepError(f"{what} must be a mapping, not {block!r}", "known: " + ", ".join(sorted(allowed)))
+    known = list(allowed)
+    for key in block:
+        if key not in known:
+            raise StepError(f"{what} has no key '{key}'", suggestion(str(key), known))
+    return block
+
+
+def table(data: Any, what: str = "data") -> pd.DataFrame:
+    """Return `data` as a pandas table with rows; raises StepError for anything else, and when it is empty.
+
+    Nullable text columns come back as objects with NaN: encoders do not take `pandas.NA`.
+    """
+    if not isinstance(data, pd.DataFrame):
+        convert = getattr(data, "to_pandas", None)
+        if convert is None:
+            raise StepError(f"{what} is a {type(data).__name__}, not a table", "give a pandas, polars or Arrow table")
+        data = convert()
+    frame: pd.DataFrame = data
+    frame = frame.rename(columns=str) if any(not isinstance(c, str) for c in frame.columns) else frame
+    if frame.columns.has_duplicates:
+        twice = sorted(set(frame.columns[frame.columns.duplicated()]))
+        raise StepError(f"{what} has column '{twice[0]}' more than once", "rename one of them")
+    if len(frame) == 0:
+        raise StepError(f"{what} has no rows", "look at what the step before it kept: treadle show <step>")
+    nullable = [c for c in frame.columns if isinstance(frame[c].dtype, pd.StringDtype) and frame[c].dtype.na_value is pd.NA]
+    for name in nullable:
+        frame = frame.assign(**{name: frame[name].astype(object).where(frame[name].notna(), np.nan)})
+    return frame
+
+
+def need_columns(frame: pd.DataFrame, names: Iterable[str], what: str, where: str = "the table") -> None:
+    """Raise StepError for the first of `names` that `frame` lacks."""
+    columns = list(frame.columns)
+    for name in names:
+        if name not in columns:
+            raise StepError(f"{what} '{name}' is no column of {where}", suggestion(str(name), columns))
+
+
+def need_values(column: pd.Series, what: str) -> None:
+    """Raise StepError when a value is missing or infinite; says how many and in which row first."""
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise StepError(
+            f"{what} '{column.name}' is missing in {missing.sum():,} of {len(column):,} rows"
+            f" (first: row {int(missing.argmax())})",
+            "drop these rows in the step before, or give them a value",
+        )
+    need_finite(column, what)
+
+
+def need_finite(column: pd.Series, what: str) -> None:
+    """Raise StepError when a number is infinite; missing values pass."""
+    if not is_number(column):
+        return
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise StepError(
+            f"{what} '{column.name}' is {values[row]} in {infinite.sum():,} of {len(column):,} rows (first: row {row})",
+            "a division by zero upstream? replace infinite values by missing ones or drop the rows",
+        )
+
+
+def is_number(column: pd.Series) -> bool:
+    """Whether the column holds numbers or booleans (text, categories and dates do not)."""
+    return bool(pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype))
+
+
+def is_moment(column: pd.Series) -> bool:
+    """Whether the column holds points or lengths of time."""
+    kinds = pd.api.types
+    return bool(
+        kinds.is_datetime64_any_dtype(column.dtype)
+        or kinds.is_timedelta64_dtype(column.dtype)
+        or isinstance(column.dtype, pd.PeriodDtype)
+    )
+
+
+def kind_of(column: pd.Series) -> str:
+    """The word for the column's type in schemas and model cards: bool, int, float, datetime, category or string."""
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "bool"
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return "int"
+    if pd.api.types.is_float_dtype(column.dtype):
+        return "float"
+    if is_moment(column):
+        return "datetime"
+    return "category" if isinstance(column.dtype, pd.CategoricalDtype) else "string"

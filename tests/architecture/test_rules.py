@@ -1,0 +1,122 @@
+"""What import-linter cannot say: sizes, names and habits, each with the few files that may differ and why."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import pytest
+from support import rules
+from support.sources import Source, shipped, source, sources, tracked
+
+
+class Rule(NamedTuple):
+    """A check, a source that breaks it, one that does not, and the files excused with a reason."""
+
+    check: Callable[[Source], list[str]]
+    bad: str
+    good: str
+    excused: Mapping[str, str] = {}
+    path: str = "engine/treadle/planted.py"
+
+
+STUB = "    x = 1\n"
+RULES = {
+    "a file has at most 600 lines": Rule(rules.long_file, "x = 1\n" * 601, "x = 1\n" * 600),
+    "a function has at most 80 lines": Rule(
+        rules.long_function, "def f():\n" + STUB * 80, "async def f():\n" + STUB * 79
+    ),
+    "a class has at most 20 methods": Rule(
+        rules.large_class,
+        "class A:\n" + "".join(f"    def f{n}(self): ...\n" for n in range(21)),
+        "class A:\n" + "".join(f"    async def f{n}(self): ...\n" for n in range(20)),
+    ),
+    "a function takes at most 8 parameters": Rule(
+        rules.many_parameters,
+        "def f(a, b, c, d, e, *, f, g, h, i): ...",
+        "def f(self, a, b, c, d, e, *, f, g, h): ...",
+    ),
+    "a module is named by what it does": Rule(
+        rules.vague_module, "x = 1", "x = 1", path="engine/treadle/run/helpers.py"
+    ),
+    "no global statement": Rule(rules.global_statement, "def f():\n    global x\n    x = 1", "x = 1"),
+    "only the settings read the environment": Rule(
+        rules.environment,
+        "import os\nx = os.environ.get('A')",
+        "import os\nx = os.getpid()",
+        excused={
+            "engine/treadle/settings.py": "the one reader",
+            "engine/treadle/run/worker.py": "sets the declared variables of a step",
+        },
+    ),
+    "only the worker's border and the outermost mains catch everything": Rule(
+        rules.broad_except,
+        "try: ...\nexcept (ValueError, Exception): ...",
+        "try: ...\nexcept (ValueError, OSError): ...",
+        excused={
+            "engine/treadle/__main__.py": "the outermost main: a defect becomes a message and an exit code",
+            "engine/treadle/run/worker.py": "whatever a step raises becomes its failure",
+            "engine/treadle/executors/nursery.py": "the outermost main of a forked child: it must never unwind",
+        },
+    ),
+    "an import inside a function says what it saves": Rule(
+        rules.silent_lazy_import,
+        "def f():\n    import re\n",
+        "import re\ndef f():\n    import ast  # lazy: 3 ms\n",
+    ),
+    "an expression of the user is never evaluated as Python": Rule(
+        rules.evaluation, "eval('1')", "import ast\nast.literal_eval('1')"
+    ),
+}
+STARTS = {"planted bare": "try: ...\nexcept: ...", "planted suppress": "with contextlib.suppress(Exception): ..."}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_users_install_keeps_the_rule(name: str) -> None:
+    rule = RULES[name]
+    assert [found for one in shipped() if one.path not in rule.excused for found in rule.check(one)] == []
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_rule_sees_a_planted_violation(name: str) -> None:
+    rule = RULES[name]
+    assert len(rule.check(source(rule.path, rule.bad))) == 1
+    assert rule.check(source("engine/treadle/planted.py", rule.good)) == []
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_catching_everything_has_other_spellings(name: str) -> None:
+    assert len(rules.broad_except(source("x.py", STARTS[name]))) == 1
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_excused_file_exists(name: str) -> None:
+    assert [path for path in RULES[name].excused if path not in tracked()] == []
+
+
+@pytest.mark.parametrize("check", [rules.long_file, rules.long_function, rules.many_parameters, rules.vague_module])
+def test_tests_and_benchmarks_keep_the_sizes(check: Callable[[Source], list[str]]) -> None:
+    assert [found for one in sources("tests/", "benchmarks/") for found in check(one)] == []
+
+
+def test_only_the_command_line_prints() -> None:
+    outside = [one for one in shipped() if not one.path.startswith("engine/treadle/cli/")]
+    assert [found for one in outside for found in rules.printing(one)] == []
+    assert len(rules.printing(source("x.py", "print('a')"))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pickle\npickle.load(f)",
+        "from cloudpickle import loads",
+        "import joblib\njoblib.load",
+        "import pickle\nclass A(pickle.Unpickler): ...",
+    ],
+)
+def test_unpickling_is_seen(text: str) -> None:
+    assert len(rules.unpickling(source("x.py", text))) == 1
+    assert rules.unpickling(source("x.py", "import json\njson.load(f)")) == []
+
+
+def test_only_a_codec_unpickles() -> None:
+    outside = [one for one in shipped() if "codec" not in one.path]
+    assert [found for one in outside for found in rules.unpickling(one)] == []
