@@ -115,3 +115,9 @@ class Decider:
         self.notes[step.call] = closure.notes
         libraries = {} if step.environment == "off" else self._project.environment(closure.imports)
         return parts, libraries
+
+
+def imports_of(plan: Plan, project: Project) -> tuple[str, ...]:
+    """The third-party modules that the steps' code imports: what a warm pool imports before it forks."""
+    calls = {step.call for step in plan.steps if step.kind == "function"}
+    return tuple(sorted({name for call in calls for name in project.closure(call).imports}))

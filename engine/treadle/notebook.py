@@ -1,0 +1,91 @@
+"""The Python door: the three intents of a user as functions, with results that show themselves."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from treadle.api import pipelines, runs
+from treadle.api.pipelines import Checked, Request
+from treadle.domain.run import RunRecord
+from treadle.run.preview import Preview
+
+Path = str | os.PathLike[str]
+
+
+class Result(Mapping[str, Any]):
+    """A finished run: `result["train"]` is the value of a step's main output, `result["split.test"]` of another."""
+
+    def __init__(self, record: RunRecord, path: Path) -> None:
+        self.record = record
+        self._path = path
+
+    def __getitem__(self, name: str) -> Any:
+        step, _, output = name.partition(".")
+        outputs = self.record.steps[step].outputs
+        main = next((found for found in outputs if found != "metrics"), "metrics")
+        return runs.read_value(outputs[output or main], self._path)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, step in self.record.steps.items() if step.outputs)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @property
+    def ok(self) -> bool:
+        return self.record.status == "ok"
+
+    def metrics(self, step: str) -> dict[str, float]:
+        """The metrics of one step."""
+        return self.record.steps[step].metrics
+
+    def __repr__(self) -> str:
+        lines = [f"run {self.record.run_id}: {self.record.status}"]
+        lines += [f"  {step.fate:9} {name}  {step.reason}" for name, step in self.record.steps.items()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [(n, s.fate, f"{s.seconds:.2f} s", s.reason) for n, s in self.record.steps.items()]
+        return _table(("step", "fate", "time", "why"), rows)
+
+
+class Planned(Sequence[Preview]):
+    """What a run would do, step by step."""
+
+    def __init__(self, fates: list[Preview]) -> None:
+        self._fates = fates
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._fates[index]
+
+    def __len__(self) -> int:
+        return len(self._fates)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{fate.fate:5} {fate.step}  {fate.reason}" for fate in self._fates)
+
+    def _repr_html_(self) -> str:
+        return _table(("step", "fate", "why"), [(f.step, f.fate, f.reason) for f in self._fates])
+
+
+def check(*paths: Path) -> Checked:
+    """Every problem of the pipeline files and folders."""
+    return pipelines.check(paths)
+
+
+def plan(path: Path, params: Mapping[str, Any] | None = None, *targets: str) -> Planned:
+    """What a run would do now; raises InputError when the pipeline is wrong."""
+    return Planned(pipelines.plan(path, Request(params=params or {}, targets=targets))[1])
+
+
+def run(path: Path, params: Mapping[str, Any] | None = None, *targets: str, force: Sequence[str] = ()) -> Result:
+    """Run a pipeline; raises InputError when it is wrong. A failed step is in the result, not an exception."""
+    record = pipelines.run(path, Request(params=params or {}, targets=targets, force=tuple(force)))
+    return Result(record, path)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    cells = "".join(f"<th>{name}</th>" for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
