@@ -1,1 +1,7 @@
-"""."""
+"""The user's Python, read by syntax tree and never imported: what functions offer, what code they reach."""
+
+from treadle.code.annotation import accepts
+from treadle.code.modules import CodeError
+from treadle.code.project import Closure, DictMemo, Memo, Project
+
+__all__ = ["Closure", "CodeError", "DictMemo", "Memo", "Project", "accepts"]

@@ -1,0 +1,180 @@
+"""A function's source → Signature: arguments, outputs and metrics, without importing it."""
+
+import ast
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from treadle.code.modules import CodeError, absolute
+from treadle.domain.location import Location
+from treadle.domain.signature import Argument, Signature
+from treadle.errors import did_you_mean
+
+Tree = Callable[[str], tuple[ast.Module, str, bool]]  # module → tree, file as shown, is it a package
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+DEEPEST = 20
+
+
+def read(module: str, name: str, tree_of: Tree) -> Signature:
+    """The signature of `name` in `module`, through re-exports; raises CodeError when it is not there."""
+    home, node = _resolve(module, name, tree_of, 0)
+    shown = tree_of(home)[1]
+    where = Location(shown, node.lineno, node.col_offset + 1)
+    if isinstance(node, ast.ClassDef):
+        return _of_class(home, name, node, where)
+    if isinstance(node, ast.AsyncFunctionDef):
+        hint = "write it as `def`; run asynchronous code inside with asyncio.run"
+        raise CodeError("not-a-function", f"'{module}:{name}' is asynchronous", hint, where)
+    if not isinstance(node, ast.FunctionDef):
+        raise CodeError("not-a-function", f"'{module}:{name}' is not a function", "a step calls a function", where)
+    return Signature(
+        module=home,
+        name=name,
+        where=where,
+        arguments=_arguments(node.args),
+        accepts_any=node.args.kwarg is not None,
+        outputs=_fields(home, node.returns, tree_of, "NamedTuple"),
+        metrics=_metrics(home, node, tree_of),
+        doc=ast.get_docstring(node) or "",
+    )
+
+
+def _resolve(module: str, name: str, tree_of: Tree, depth: int) -> tuple[str, ast.stmt]:
+    """The module and the statement that define a name, followed through imports and plain aliases."""
+    tree, shown, package = tree_of(module)
+    head, _, rest = name.partition(".")
+    found: ast.stmt | None = None
+    for node in _statements(tree.body):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == head:
+            found = node
+        elif isinstance(node, ast.ImportFrom) and depth < DEEPEST:
+            for alias in node.names:
+                if (alias.asname or alias.name) == head:
+                    origin = absolute(node.level, node.module, module, package)
+                    return _resolve(origin, f"{alias.name}.{rest}" if rest else alias.name, tree_of, depth + 1)
+        elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == head for t in node.targets):
+            if isinstance(node.value, ast.Name) and node.value.id != head and depth < DEEPEST:
+                return _resolve(module, f"{node.value.id}.{rest}" if rest else node.value.id, tree_of, depth + 1)
+            found = node
+    if isinstance(found, ast.ClassDef) and rest:
+        found = next((n for n in found.body if isinstance(n, Function) and n.name == rest), None)
+    if found is None:
+        known = [n.name for n in _statements(tree.body) if isinstance(n, ast.FunctionDef)]
+        hint = did_you_mean(name, known)
+        raise CodeError("unknown-function", f"'{shown}' has no function called '{name}'", hint)
+    return module, found
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a module, with those in the branches of if and try."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If | ast.Try | ast.With):
+            yield from _statements(node.body)
+            yield from _statements(getattr(node, "orelse", []))
+            for handler in getattr(node, "handlers", []):
+                yield from _statements(handler.body)
+
+
+def _arguments(args: ast.arguments, skip_first: bool = False) -> tuple[Argument, ...]:
+    positional = [*args.posonlyargs, *args.args]
+    defaults: list[ast.expr | None] = [None] * (len(positional) - len(args.defaults))
+    defaults += args.defaults
+    found = [
+        _argument(arg, default, False, arg in args.posonlyargs)
+        for arg, default in zip(positional, defaults, strict=True)
+    ]
+    found = found[1:] if skip_first else found
+    found += [_argument(a, d, True, False) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)]
+    return tuple(found)
+
+
+def _argument(arg: ast.arg, default: ast.expr | None, keyword: bool, positional: bool) -> Argument:
+    literal: Any = None
+    if default is not None:
+        try:
+            literal = ast.literal_eval(default)
+        except (ValueError, TypeError, SyntaxError, RecursionError):
+            literal = None
+        if isinstance(literal, set | bytes | complex):
+            literal = None
+    return Argument(
+        name=arg.arg,
+        annotation=ast.unparse(arg.annotation) if arg.annotation else None,
+        default=ast.unparse(default) if default is not None else None,
+        keyword_only=keyword,
+        positional_only=positional,
+        literal=literal,
+    )
+
+
+def _of_class(module: str, name: str, node: ast.ClassDef, where: Location) -> Signature:
+    made = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+    arguments = _arguments(made.args, skip_first=True) if made else ()
+    anything = made is None or made.args.kwarg is not None
+    doc = ast.get_docstring(node) or ""
+    return Signature(module, name, where, arguments, anything, (), None, doc, True)
+
+
+def _fields(module: str, returns: ast.expr | None, tree_of: Tree, base: str) -> tuple[str, ...]:
+    """The fields of the class that an annotation names, if it is of that base; else nothing."""
+    return tuple(name for name, _ in _class_fields(module, returns, tree_of, base)[1])
+
+
+def _class_fields(
+    module: str, annotation: ast.expr | None, tree_of: Tree, base: str
+) -> tuple[str, list[tuple[str, ast.expr]]]:
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = ast.parse(annotation.value, mode="eval").body
+    if not isinstance(annotation, ast.Name):
+        return module, []
+    try:
+        home, node = _resolve(module, annotation.id, tree_of, 0)
+    except CodeError:
+        return module, []
+    if not isinstance(node, ast.ClassDef):
+        return home, []
+    fields = [(n.target.id, n.annotation) for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+    for parent in node.bases:
+        name = parent.id if isinstance(parent, ast.Name) else getattr(parent, "attr", "")
+        if name == base:
+            return home, fields
+        inherited = _class_fields(home, parent, tree_of, base)[1]
+        if inherited:
+            return home, [*inherited, *fields]
+    return home, []
+
+
+def _metrics(module: str, node: ast.FunctionDef, tree_of: Tree) -> tuple[str, ...] | None:
+    """The metric names that the annotations or the returned dict literals show; None when they show nothing."""
+    home, outputs = _class_fields(module, node.returns, tree_of, "NamedTuple")
+    if outputs:
+        annotation = dict(outputs).get("metrics")
+        if annotation is None:
+            return () if len(outputs) > 1 else None
+        return _fields(home, annotation, tree_of, "TypedDict") or None
+    typed = _fields(module, node.returns, tree_of, "TypedDict")
+    return typed or _returned_keys(node)
+
+
+def _returned_keys(node: ast.FunctionDef) -> tuple[str, ...] | None:
+    keys: set[str] = set()
+    returns = list(_returns(node.body))
+    for statement in returns:
+        if not isinstance(statement.value, ast.Dict):
+            return None
+        for key in statement.value.keys:
+            if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+                return None
+            keys.add(key.value)
+    return tuple(sorted(keys)) if returns else None
+
+
+def _returns(body: list[ast.stmt]) -> Iterator[ast.Return]:
+    for node in body:
+        if isinstance(node, ast.Return):
+            yield node
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for field in ("body", "orelse", "finalbody"):
+                yield from _returns(getattr(node, field, []))
+            for handler in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+                yield from _returns(handler.body)
