@@ -86,8 +86,8 @@ def broad_except(source: Source) -> list[str]:
             if any(kind is None or ast.unparse(kind).split(".")[-1] in broad for kind in kinds):
                 found.append(place(source, node, "except catches everything"))
         elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "suppress":
-            if any(ast.unparse(argument).split(".")[-1] in broad for argument in node.args):
-                found.append(place(source, node, "suppress catches everything"))
+            broad_ones = [argument for argument in node.args if ast.unparse(argument).split(".")[-1] in broad]
+            found += [place(source, node, "suppress catches everything") for _ in broad_ones]
     return found
 
 
