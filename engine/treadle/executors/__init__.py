@@ -1,1 +1,1 @@
-"""."""
+"""Where work happens; knows tasks, not steps, stores or schedules."""

@@ -34,7 +34,6 @@ from treadle.load.places import caret
 TRIGGER_KINDS = ("drift", "performance", "cron", "files", "webhook", "pipeline")
 DATA_KINDS = ("path", "url", "predictions")
 DEFAULTS = ("retry", "timeout", "resources", "executor")
-_EMPTY = Node(kind="map", value={}, line=1, column=1, length=1, keys={})
 
 
 def build(root: Node, path: str) -> tuple[PipelineSpec, list[Problem]]:
@@ -65,11 +64,6 @@ def items(node: Node | None) -> list[Node]:
     if node is None or node.kind == "map" or (node.kind == "scalar" and node.value is None):
         return []
     return node.value if node.kind == "list" else [node]
-
-
-def is_long(node: Node) -> bool:
-    """Say whether a parameter is written in full, as a map with a type or a default."""
-    return node.kind == "map" and ("type" in node.value or "default" in node.value)
 
 
 def kind_of(value: Any) -> str:
@@ -110,7 +104,7 @@ def _number(node: Node | None) -> float | None:
 
 def _param(name: str, node: Node, path: str) -> Param:
     where = node.at(path)
-    if not is_long(node):
+    if node.kind != "map":
         value = plain(node)
         return Param(name, kind_of(value), value, where)
     fields = node.value
@@ -157,8 +151,8 @@ def _measured(
         return None
     try:
         return convert(node.value)
-    except ValueError as error:
-        problems.append(Problem("wrong-quantity", str(error), node.at(path), length=caret(node)))
+    except (ValueError, OverflowError) as error:
+        problems.append(Problem("bad-value", str(error), node.at(path), length=caret(node)))
         return None
 
 
@@ -272,11 +266,9 @@ class _Steps:
     def _retry(self, node: Node | None) -> Retry | None:
         if node is None:
             return None
-        if node.kind == "scalar":
-            return Retry(int(_number(node) or 0))
         fields = entries(node)
         backoff = _measured(fields.get("backoff"), quantity.duration, self.path, self.problems)
-        when = tuple(item.value for item in items(fields.get("when") or fields.get("on")) if item.kind == "scalar")
+        when = tuple(item.value for item in items(fields.get("when")) if item.kind == "scalar")
         return Retry(int(_number(fields.get("times")) or 0), 1.0 if backoff is None else backoff, when)
 
     def _resources(self, node: Node | None) -> Resources | None:
@@ -284,12 +276,12 @@ class _Steps:
         if not fields:
             return None
         cpu = _number(fields.get("cpu"))
-        tokens = {name: number for name, value in entries(fields.get("tokens")).items() if (number := _number(value))}
+        others = {name: _number(value) for name, value in fields.items() if name not in ("cpu", "memory", "gpu")}
         return Resources(
             cpu=1.0 if cpu is None else cpu,
             memory=_measured(fields.get("memory"), quantity.size, self.path, self.problems),
             gpu=int(_number(fields.get("gpu")) or 0),
-            tokens=tokens,
+            tokens={name: number for name, number in others.items() if number is not None},
         )
 
     def _places(self, fields: dict[str, Node]) -> dict[str, Location]:

@@ -83,8 +83,3 @@ def shift_of(node: Node) -> int | None:
         return None
     return {0: 0, 2: 1}.get(node.length - len(node.value))
 
-
-def plain_key(value: Any) -> str:
-    """A value as a short word for a message."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -3,7 +3,7 @@
 import os
 
 from treadle.domain.location import Location
-from treadle.errors import Problem
+from treadle.errors import Problem, did_you_mean
 
 LIMIT = 64 << 20  # a file beyond this is data, not a declaration
 
@@ -36,8 +36,6 @@ def _unreadable(error: OSError, shown: str) -> Problem:
 
 
 def _neighbours(error: OSError, shown: str) -> str:
-    from treadle.errors import did_you_mean
-
     folder, name = os.path.split(str(error.filename))
     try:
         names = [n for n in os.listdir(folder or ".") if n.endswith((".yaml", ".yml"))]
