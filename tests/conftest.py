@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from support.project import Project, a_project
 
 LEFT_OUT = ("TREADLE", "XDG_", "GIT_", "GITHUB_", "AWS_", "CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS")

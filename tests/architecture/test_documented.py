@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from support.markdown import inline_code, page, pages, section, sections
 from support.sources import shipped, source
 from treadle.domain.event import Event

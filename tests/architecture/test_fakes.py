@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from support.clock import FakeClock
 from support.executor import FakeExecutor, fail
 from support.project import Project, clean_environment

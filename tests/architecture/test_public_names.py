@@ -6,7 +6,7 @@ import sys
 import treadle
 import treadle.authoring
 
-PUBLIC = ["__version__"]
+PUBLIC = ["__version__", "check", "plan", "run"]
 AUTHORING = ["Codec", "StepError", "TreadleError"]
 
 

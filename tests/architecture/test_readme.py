@@ -4,6 +4,7 @@ import subprocess
 import tomllib
 
 import pytest
+
 from support.sources import ROOT
 
 

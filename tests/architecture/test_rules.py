@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import pytest
+
 from support import rules
 from support.sources import Source, shipped, source, sources, tracked
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from support.markdown import exists, links, pages
 from support.sources import ROOT, tracked
 

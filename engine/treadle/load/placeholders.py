@@ -1,7 +1,7 @@
 """`${params.x}`, `${matrix.x}` and `${env.X}` in values, and `{in.x}` in commands: their syntax and their names."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -169,13 +169,19 @@ def _command(facts: Facts, step: StepSpec) -> Iterator[Problem]:
             yield facts.places.inside(
                 "unknown-placeholder", message, node, match.start(2), len(name), hint
             )
-    for group, names_, key in (("in", step.inputs, "in"), ("out", outputs, "out")):
-        for name in names_:
-            if (group, name) not in used:
-                where = facts.places.item(("steps", step.id, key), name)
-                message = f"the command never uses the {_WORDS[group]} '{name}'"
-                hint = f"write {{{group}.{name}}} where the command names the file"
-                yield facts.places.problem(f"unused-{_WORDS[group]}", message, where, hint, "warning")
+    yield from _unused(facts, step, "unused-input", "in", step.inputs, used)
+    yield from _unused(facts, step, "unused-output", "out", outputs, used)
+
+
+def _unused(
+    facts: Facts, step: StepSpec, code: str, group: str, declared: Iterable[str], used: set[tuple[str, str]]
+) -> Iterator[Problem]:
+    for name in declared:
+        if (group, name) not in used:
+            node = facts.places.item(("steps", step.id, group), name)
+            text = f"the command never uses the {_WORDS[group]} '{name}'"
+            hint = f"write {{{group}.{name}}} where the command names the file"
+            yield facts.places.problem(code, text, node, hint, "warning")
 
 
 _WORDS = {"in": "input", "out": "output", "params": "parameter"}

@@ -1,0 +1,99 @@
+"""`treadle COMMAND …`: choose the command's file, parse, run, turn errors into exit codes.
+
+Exit codes: 0 done, 1 a step failed, 2 the input is wrong, 3 work was found or the lock differs, 130 interrupted.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from treadle import __version__
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "check": ("treadle.cli.check", "find every mistake in pipeline files, with place and fix"),
+    "plan": ("treadle.cli.plan", "show what a run would do, and why"),
+    "run": ("treadle.cli.run", "run a pipeline; only what changed"),
+    "graph": ("treadle.cli.graph", "draw the DAG as a tree, Mermaid or DOT"),
+    "runs": ("treadle.cli.runs", "list past runs"),
+    "show": ("treadle.cli.show", "show a run, or what became of one step in it"),
+    "logs": ("treadle.cli.logs", "print what a step printed"),
+    "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
+    "schema": ("treadle.cli.schema", "print a published JSON Schema"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors end with code 2 and one line on what to type next."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"error: {message}\n  = hint: {self.prog} --help\n")
+        raise SystemExit(2)
+
+
+def command(argv: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_overview())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        sys.stdout.write(f"treadle {__version__}\n")
+        return 0
+    name = argv[0]
+    if name not in COMMANDS:
+        from treadle.errors import did_you_mean  # lazy: only for a mistake
+
+        sys.stderr.write(f"error: no command is called '{name}'\n  = hint: {did_you_mean(name, COMMANDS)}\n")
+        return 2
+    module = import_module(COMMANDS[name][0])
+    parser = Parser(
+        prog=f"treadle {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    try:
+        args = parser.parse_args(argv[1:])
+    except SystemExit as leave:
+        return int(leave.code or 0)
+    return _guarded(module.run, args)
+
+
+def _guarded(run: "object", args: argparse.Namespace) -> int:
+    from treadle.errors import InputError, TreadleError  # lazy: --help and --version need no error types
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(run(args))  # type: ignore[operator]
+    except InputError as error:
+        from treadle.cli.problems import text  # lazy: only for a mistake
+
+        sys.stderr.write(text(error.problems, sys.stderr.isatty()) + "\n")
+        return 2
+    except TreadleError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; what finished is kept: run the same command to go on\n")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items())
+    return (
+        "Treadle: declarative ML pipelines in git that close their own loop.\n\n"
+        f"usage: treadle COMMAND [options]\n\n{rows}\n\n"
+        "  treadle COMMAND --help explains one command.\n"
+        "  treadle run pipelines/surge_pricing.yaml is a good start.\n"
+    )

@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+import argparse
+import sys
+from typing import Any
+
+from treadle.api.pipelines import Request
+from treadle.errors import input_error
+from treadle.settings import variable
+
+
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """The pipeline, its parameters and the selection of steps."""
+    parser.add_argument("pipeline", metavar="PIPELINE", help="the pipeline's YAML file")
+    parser.add_argument("steps", nargs="*", metavar="STEP", help="only these steps and what they need")
+    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    parser.add_argument(
+        "--from", dest="start", action="append", default=[], metavar="STEP", help="only this step and what follows"
+    )
+    parser.add_argument("--only", action="append", default=[], metavar="STEP", help="only this step, on cached inputs")
+    parser.add_argument("--force", action="append", default=[], metavar="STEP", help="run this step even if it is a hit")
+
+
+def request(args: argparse.Namespace) -> Request:
+    """The request that the options make; raises InputError for a parameter without a value."""
+    return Request(
+        params=_params(args.param),
+        targets=tuple(args.steps),
+        start=tuple(args.start),
+        only=tuple(args.only),
+        force=tuple(args.force),
+        jobs=getattr(args, "jobs", 0),
+        executor=getattr(args, "executor", "") or "",
+    )
+
+
+def coloured(stream: Any = None) -> bool:
+    """Whether to colour: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    return bool((stream or sys.stdout).isatty()) and not variable("NO_COLOR")
+
+
+def _params(given: list[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise input_error("bad-parameter", f"'{text}' is not of the form NAME=VALUE", None, "-p max_iter=50")
+        found[name] = value
+    return found

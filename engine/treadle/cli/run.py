@@ -1,0 +1,42 @@
+"""Run a pipeline: what changed runs, the rest comes from the cache, and every step says why.
+
+  treadle run pipelines/surge_pricing.yaml
+  treadle run pipelines/surge_pricing.yaml train -p max_iter=50 -j 4
+"""
+
+import argparse
+import sys
+
+from msgspec import json
+
+from treadle.api import pipelines
+from treadle.cli.options import add_request, coloured, request
+from treadle.cli.progress import Progress
+from treadle.cli.summary import summary
+from treadle.domain.event import Event
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_request(parser)
+    parser.add_argument("-j", "--jobs", type=int, default=0, metavar="N", help="steps at a time (default: all cores)")
+    parser.add_argument("--executor", metavar="NAME", help="where steps run: process or inline")
+    parser.add_argument("--json", action="store_true", help="write one event per line")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only failures and the last line")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.json:
+        record = pipelines.run(args.pipeline, request(args), _as_line)
+        return 1 if record.status == "failed" else 0
+    progress = Progress(sys.stderr, quiet=args.quiet)
+    try:
+        record = pipelines.run(args.pipeline, request(args), progress.notify)
+    finally:
+        progress.close()
+    print(summary(record, args.pipeline, coloured(), args.quiet))
+    return 1 if record.status == "failed" else 0
+
+
+def _as_line(event: Event) -> None:
+    sys.stdout.write(json.encode(event).decode() + "\n")
+    sys.stdout.flush()
