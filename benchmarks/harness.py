@@ -83,7 +83,7 @@ def once(case: Case, log: Path) -> Sample:
     code = os.waitstatus_to_exitcode(status)
     if code != 0:
         tail = log.read_text(encoding="utf-8", errors="replace")[-800:].strip()
-        raise AssertionError(f"exit code {code}: {tail}")
+        raise AssertionError(f"exit code {code}: {tail.splitlines()[-1] if tail else 'no output'}")
     unit = 1 if sys.platform == "darwin" else 1024
     return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
 

@@ -1,5 +1,6 @@
 """Nothing to do: the command that users run most."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,8 +51,18 @@ class Prepared:
 
 
 def unchanged(case: Case, graph: graphs.Graph) -> Callable[[], None]:
+    own = case.tool.startswith("treadle")
+
     def check() -> None:
-        graphs.check_outputs(case.cwd, graph, last_only=case.tool.startswith("treadle"))
+        graphs.check_outputs(case.cwd, graph, last_only=own)
+        if own:
+            log = case.cwd.with_name(case.cwd.name + ".events")
+            once(case._replace(argv=[*case.argv, "--json"]), log)
+            kinds = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+            assert kinds.count("step_started") == 0, (
+                f"{kinds.count('step_started')} steps ran though nothing had changed"
+            )
+            assert kinds.count("step_cached") == graph.count, f"{kinds.count('step_cached')} hits of {graph.count}"
 
     return check
 

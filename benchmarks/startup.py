@@ -13,8 +13,7 @@ def workloads(folder: Path) -> dict[str, list[Case]]:
     peers = [Case("python -c pass", [sys.executable, "-c", "pass"], folder)]
     for name in ("make", "doit"):
         if path := tool(name):
-            version = "version" if name == "doit" else "--version"
-            peers.append(Case(name, [path, version], folder))
+            peers.append(Case(name, [path, "--version"], folder))
     return {
         "--version": [Case("treadle", treadle("--version"), folder, budget=0.050), *peers],
         "--help": [Case("treadle", treadle("--help"), folder, budget=0.050), *peers[:1]],

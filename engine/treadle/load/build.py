@@ -48,7 +48,9 @@ def build(root: Node, path: str) -> tuple[PipelineSpec, list[Problem]]:
         description=_string(top.get("description")) or "",
         params={name: _param(name, node, path) for name, node in entries(top.get("params")).items()},
         data={name: _data(name, node, path, problems) for name, node in entries(top.get("data")).items()},
-        steps={name: steps.step(name, node, _key(top["steps"], name)) for name, node in entries(top.get("steps")).items()},
+        steps={
+            name: steps.step(name, node, _key(top["steps"], name)) for name, node in entries(top.get("steps")).items()
+        },
         triggers={name: _trigger(name, node, path) for name, node in entries(top.get("triggers")).items()},
     )
     return spec, problems
@@ -143,9 +145,7 @@ def _trigger(name: str, node: Node, path: str) -> Trigger:
     return Trigger(name, kind, subject, node.at(path), options)
 
 
-def _measured(
-    node: Node | None, convert: Callable[[Any], float], path: str, problems: list[Problem]
-) -> Any:
+def _measured(node: Node | None, convert: Callable[[Any], float], path: str, problems: list[Problem]) -> Any:
     """A duration or size as a number; what is none becomes a problem and None."""
     if node is None or node.kind != "scalar" or node.value is None:
         return None
@@ -181,7 +181,9 @@ class _Steps:
             after=tuple(ref for item in items(get("after")) if (ref := self.reference(item))),
             condition=self._text(get("if")),
             gates=tuple(text for item in items(get("gate")) if (text := self._text(item))),
-            matrix={name: tuple(plain(item) for item in items(values)) for name, values in entries(get("matrix")).items()},
+            matrix={
+                name: tuple(plain(item) for item in items(values)) for name, values in entries(get("matrix")).items()
+            },
             select=_select(get("select")),
             foreach=self.reference(fields["foreach"]) if "foreach" in fields else None,
             save=_string_map(get("save")),

@@ -41,9 +41,7 @@ def read_signatures(
 
 def _with_related(problem: Problem, more: list[Related]) -> Problem:
     related = (*problem.related, *more)
-    return Problem(
-        problem.code, problem.text, problem.where, problem.hint, problem.severity, related, problem.length
-    )
+    return Problem(problem.code, problem.text, problem.where, problem.hint, problem.severity, related, problem.length)
 
 
 def _read(

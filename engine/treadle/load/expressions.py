@@ -66,9 +66,7 @@ def _expression(facts: Facts, scope: _Scope, text: Text, found: Found) -> Iterat
         parsed = expression.parse(text.text)
     except expression.ExpressionError as error:
         hint = "write params.NAME without ${}" if "${" in text.text else _syntax_hint(text.text)
-        yield facts.places.inside(
-            "bad-expression", error.text, scope.node, scope.shift + error.offset, 1, hint
-        )
+        yield facts.places.inside("bad-expression", error.text, scope.node, scope.shift + error.offset, 1, hint)
         return
     types = {}
     wrong = False
@@ -224,9 +222,7 @@ def _live_metric(facts: Facts, scope: _Scope, name: str, offset: int) -> Problem
     if not known or name in known:
         return None
     hint = did_you_mean(name, known)
-    return facts.places.inside(
-        "unknown-metric", f"no step has a metric '{name}'", scope.node, offset, len(name), hint
-    )
+    return facts.places.inside("unknown-metric", f"no step has a metric '{name}'", scope.node, offset, len(name), hint)
 
 
 def _select(facts: Facts, step: StepSpec) -> Iterator[Problem]:

@@ -166,9 +166,7 @@ def _command(facts: Facts, step: StepSpec) -> Iterator[Problem]:
         if name not in known[group] and not (step.id in facts.broken and group != "params"):
             hint = did_you_mean(name, known[group]) or _declare(group, name)
             message = f"the step has no {_WORDS[group]} '{name}'"
-            yield facts.places.inside(
-                "unknown-placeholder", message, node, match.start(2), len(name), hint
-            )
+            yield facts.places.inside("unknown-placeholder", message, node, match.start(2), len(name), hint)
     yield from _unused(facts, step, "unused-input", "in", step.inputs, used)
     yield from _unused(facts, step, "unused-output", "out", outputs, used)
 

@@ -55,7 +55,13 @@ class Places:
         return Location(self.path, node.line, node.column)
 
     def problem(
-        self, code: str, text: str, node: Node, hint: str = "", severity: str = "error", related: tuple[Related, ...] = ()
+        self,
+        code: str,
+        text: str,
+        node: Node,
+        hint: str = "",
+        severity: str = "error",
+        related: tuple[Related, ...] = (),
     ) -> Problem:
         """A problem with a whole key or value."""
         return Problem(code, text, self.at(node), hint, severity, related, caret(node))
@@ -82,4 +88,3 @@ def shift_of(node: Node) -> int | None:
     if not isinstance(node.value, str) or "\n" in node.value:
         return None
     return {0: 0, 2: 1}.get(node.length - len(node.value))
-

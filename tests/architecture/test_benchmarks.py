@@ -1,0 +1,64 @@
+"""The benchmarks do not rot: a small graph is right, a wrong output has no time, a missed budget shows."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from support.sources import ROOT
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("graphs")
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("harness")
+
+
+def test_doit_makes_what_the_sources_say(graphs: ModuleType, harness: ModuleType, tmp_path: Path) -> None:
+    graph = graphs.Graph(20)
+    graphs.write_doit(tmp_path / "doit", graph)
+    case = harness.Case("doit", [sys.executable, "-m", "doit"], tmp_path / "doit", steps=20)
+    case = case._replace(check=lambda: graphs.check_outputs(tmp_path / "doit", graph, last_only=False))
+    [row] = harness.measure("small", [case], runs=1, warmup=0)
+    assert row.error == ""
+    assert len(row.samples) == 1
+    (tmp_path / "doit/out/s7.txt").write_text("wrong\n")
+    with pytest.raises(AssertionError, match="1 of 20 outputs are missing or wrong, the first is s7"):
+        graphs.check_outputs(tmp_path / "doit", graph, last_only=False)
+
+
+def test_an_edited_source_changes_what_is_expected_below_it_and_no_more(graphs: ModuleType) -> None:
+    graph = graphs.Graph(50)
+    before, after = graph.expected(), graph.expected(frozenset({"x0"}))
+    changed = {name for name in before if before[name] != after[name]}
+    assert {"s0", "s4"} <= changed  # the two steps of the first layer that read it
+    assert not {"s1", "s2", "s3"} & changed
+
+
+def test_a_missed_budget_and_a_failure_show(harness: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    slow = harness.Case("treadle", [sys.executable, "-c", "pass"], tmp_path / "x", budget=1e-6)
+    wrong = harness.Case("peer", [sys.executable, "-c", "raise SystemExit('no')"], tmp_path / "x")
+    rows = harness.measure("w", [slow, wrong], runs=1, warmup=0)
+    assert harness.verdict(rows[0]).startswith("missed")
+    assert rows[1].error == "exit code 1: no"
+    text = harness.table(rows)
+    assert "missed" in text
+    assert "failed: exit code 1: no" in text
+
+
+def test_the_page_has_a_place_for_every_benchmark(harness: ModuleType, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text((ROOT / "docs/benchmarks.md").read_text())
+    for name in ("startup", "check", "noop", "cold"):
+        harness.fill_page(page, name, f"table of {name}")
+        harness.fill_page(page, name, f"table of {name}")
+        assert page.read_text().count(f"table of {name}") == 1
