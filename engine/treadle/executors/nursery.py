@@ -231,6 +231,9 @@ def main() -> None:
         with suppress(ImportError, AttributeError, OSError, RuntimeError, ValueError, SyntaxError):
             import_module(name)  # what cannot be imported is reported by the step that needs it
     function = load(perform)
+    prepare = getattr(sys.modules[function.__module__], "prepare", None)
+    if prepare is not None:
+        prepare()
     gc.collect()
     gc.freeze()
     nursery = Nursery(channel, function)

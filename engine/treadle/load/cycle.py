@@ -1,6 +1,7 @@
 """Circles among steps: found without recursion, each told once with every edge of one loop."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 
 from treadle.domain.location import Location
 from treadle.errors import Problem, Related
@@ -83,7 +84,7 @@ def _shortest(edges: Edges, group: set[str]) -> list[str]:
 def _problem(edges: Edges, loop: list[str]) -> Problem:
     """The loop in the direction in which values flow: a → b means that b needs a."""
     flow = [loop[0], *reversed(loop[1:]), loop[0]]
-    pairs = list(zip(flow, flow[1:], strict=False))
+    pairs = list(pairwise(flow))
     related = tuple(Related(f"'{user}' needs '{used}' here", edges[user][used][0]) for used, user in pairs)
     where, length = min((edges[user][used] for used, user in pairs), key=lambda place: place[0])
     hint = "take one of these references out, so that something comes first"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -13,7 +14,6 @@ from treadle.load import source
 from treadle.load.pipeline import Context, Loaded, check_tree, in_order, shown_path
 from treadle.plugins import Catalog
 
-SUFFIXES = (".yaml", ".yml")
 LOCKS = (".lock.yaml", ".lock.yml")
 LEFT_OUT = ("node_modules", "__pycache__", "site-packages")
 
@@ -31,7 +31,7 @@ def load_files(paths: Iterable[str], root: str, catalog: Catalog, project: Proje
     """Check files and folders; a path that is none, or holds nothing, is an entry with the problem."""
     found = []
     for path in paths:
-        files, missing = pipeline_files(os.path.join(root, path))
+        files, missing = pipeline_files(str(Path(root, path)))
         if missing:
             found.append(LoadedFile(path, "pipeline", tuple(missing)))
         found += [_load(file, root, catalog, project) for file in files]
@@ -48,16 +48,16 @@ def pipeline_files(path: str) -> tuple[list[str], list[Problem]]:
 
     Problems say that there is nothing at the path, or nothing to check below it.
     """
-    if not os.path.isdir(path):
-        if os.path.exists(path):
+    if not Path(path).is_dir():
+        if Path(path).exists():
             return [path], []
         return [], source.read(path, path)[1]
     found = []
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if _enters(folder, name))
         for name in sorted(names):
-            if name.endswith(SUFFIXES) and not name.endswith(LOCKS):
-                file = os.path.join(folder, name)
+            if name.endswith(source.SUFFIXES) and not name.endswith(LOCKS):
+                file = str(Path(folder, name))
                 if _declares(file):
                     found.append(file)
     if not found:
@@ -69,7 +69,7 @@ def pipeline_files(path: str) -> tuple[list[str], list[Problem]]:
 def _enters(folder: str, name: str) -> bool:
     if name.startswith(".") or name in LEFT_OUT:
         return False
-    return not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+    return not Path(folder, name, "pyvenv.cfg").exists()
 
 
 def _declares(file: str) -> bool:
@@ -82,7 +82,7 @@ def _declares(file: str) -> bool:
         return b"version" in keys
     if b"steps" not in keys:
         return False
-    node, problems = parse(data, file)
+    node, _ = parse(data, file)
     if node is None:
         return b"version" in keys
     steps = node.value.get("steps") if node.kind == "map" else None
@@ -92,7 +92,7 @@ def _declares(file: str) -> bool:
 
 def _load(path: str, root: str, catalog: Catalog, project: Project) -> LoadedFile:
     shown = shown_path(path, root)
-    data, problems = source.read(os.path.join(root, path), shown)
+    data, problems = source.read(str(Path(root, path)), shown)
     if data is None:
         return LoadedFile(shown, "pipeline", tuple(problems))
     node, problems = parse(data, shown)

@@ -12,6 +12,7 @@ load_pipeline
 import os
 from bisect import bisect_right
 from collections.abc import Iterable
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -51,7 +52,7 @@ def load_pipeline(path: str, root: str, catalog: Catalog, project: Project) -> L
     one for each cause.
     """
     shown = shown_path(path, root)
-    data, problems = source.read(os.path.join(root, path), shown)
+    data, problems = source.read(str(Path(root, path)), shown)
     if data is None:
         return Loaded(None, tuple(problems), {})
     node, problems = parse(data, shown)
@@ -84,7 +85,7 @@ def check_tree(node: Node, problems: list[Problem], shown: str, context: Context
 
 def shown_path(path: str, root: str) -> str:
     """The path as messages show it: relative to the root when it lies below it."""
-    if not os.path.isabs(path):
+    if not Path(path).is_absolute():
         return os.path.normpath(path)
     relative = os.path.relpath(path, root)
     return path if relative.startswith("..") else relative

@@ -1,7 +1,5 @@
 """Where things stand in a pipeline file: paths into its tree → location and length of a caret."""
 
-from typing import Any
-
 from treadle.document.parse import Node
 from treadle.domain.location import Location
 from treadle.errors import Problem, Related

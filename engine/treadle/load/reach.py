@@ -27,9 +27,9 @@ def check(facts: Facts, needs: Needs, never: list[str]) -> Iterator[Problem]:
 
 def _unreachable(facts: Facts, needs: Needs, never: list[str]) -> Iterator[Problem]:
     users: dict[str, list[str]] = {}
-    for step, found in needs.items():
+    for user, found in needs.items():
         for need in found:
-            users.setdefault(need.name, []).append(step)
+            users.setdefault(need.name, []).append(user)
     reported = set()
     for root in never:
         todo, seen = [root], {root}

@@ -1,10 +1,12 @@
 """Read a file that the user names, or say why it cannot be read."""
 
 import os
+from pathlib import Path
 
 from treadle.domain.location import Location
 from treadle.errors import Problem, did_you_mean
 
+SUFFIXES = (".yaml", ".yml")
 LIMIT = 64 << 20  # a file beyond this is data, not a declaration
 
 
@@ -27,7 +29,7 @@ def read(path: str, shown: str) -> tuple[bytes | None, list[Problem]]:
 
 def _unreadable(error: OSError, shown: str) -> Problem:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return Problem("missing-file", f"there is no file {shown}", None, _neighbours(error, shown))
+        return Problem("missing-file", f"there is no file {shown}", None, _neighbours(error))
     if isinstance(error, IsADirectoryError):
         return Problem("not-a-file", f"{shown} is a folder", None, "name a pipeline file in it")
     if isinstance(error, PermissionError):
@@ -35,10 +37,14 @@ def _unreadable(error: OSError, shown: str) -> Problem:
     return Problem("unreadable-file", f"{shown} cannot be read: {error.strerror or error}")
 
 
-def _neighbours(error: OSError, shown: str) -> str:
-    folder, name = os.path.split(str(error.filename))
+def _neighbours(error: OSError) -> str:
+    path = Path(str(error.filename))
+    return did_you_mean(path.name, yaml_files(path.parent))
+
+
+def yaml_files(folder: Path) -> list[str]:
+    """The names of the YAML files in a folder; none when it cannot be listed."""
     try:
-        names = [n for n in os.listdir(folder or ".") if n.endswith((".yaml", ".yml"))]
+        return [path.name for path in folder.iterdir() if path.suffix in SUFFIXES]
     except OSError:
-        return ""
-    return did_you_mean(name, names)
+        return []

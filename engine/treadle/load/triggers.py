@@ -1,7 +1,8 @@
 """`triggers`: what they watch exists, their schedules and time zones are real."""
 
-import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from posixpath import normpath
 
 from treadle.domain.spec import Text, Trigger
 from treadle.errors import Problem, did_you_mean
@@ -9,6 +10,7 @@ from treadle.load import expressions
 from treadle.load.facts import Facts
 from treadle.load.outputs import escapes
 from treadle.load.references import unknown_step
+from treadle.load.source import yaml_files
 
 _FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 
@@ -62,17 +64,12 @@ def _pipeline(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
     reason = escapes(path)
     if reason:
         yield facts.places.problem("escaping-path", reason, node, "write a path below the project's root")
-    elif os.path.normpath(path) == os.path.normpath(facts.spec.path):
+    elif normpath(path) == normpath(facts.spec.path):
         text = "a pipeline that starts itself never stops"
         yield facts.places.problem("self-reference", text, node, "name another pipeline")
-    elif not os.path.isfile(os.path.join(facts.root, path)):
-        folder = os.path.dirname(path)
+    elif not (file := Path(facts.root, path)).is_file():
         hint = "paths are relative to the project's root"
-        try:
-            names = [name for name in os.listdir(os.path.join(facts.root, folder)) if name.endswith((".yaml", ".yml"))]
-        except OSError:
-            names = []
-        nearest = did_you_mean(os.path.basename(path), names)
+        nearest = did_you_mean(file.name, yaml_files(file.parent))
         hint = nearest if nearest.startswith("did") else hint
         yield facts.places.problem("missing-file", f"there is no file {path}", node, hint)
 

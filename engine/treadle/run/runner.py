@@ -144,9 +144,8 @@ class _Runner:
             self._flush()
             if self.schedule.over:
                 break
-            if not self.running and not self._queue and not self.elsewhere and self.schedule.wake_at() is None:
-                continue  # hits and skips made more steps ready
-            self._collect()
+            if self.running or self.elsewhere or self.schedule.wake_at() is not None:
+                self._collect()
         failed = any(r.fate == record.FAILED for r in self.records.values())
         return record.FAILED if failed else record.OK
 
@@ -260,6 +259,8 @@ class _Runner:
                 self._admission.release(step.id)
                 self.elsewhere[step.id] = decision
                 continue
+            if step.caching.enabled and step.id not in self.selection.forced and self._made_meanwhile(decision):
+                continue
             task = self._task(step)
             self.running[step.id] = task
             self.notify(
@@ -274,6 +275,17 @@ class _Runner:
             )
             self._executor.submit(task)
         self._queue = waiting
+
+    def _made_meanwhile(self, decision: Decision) -> bool:
+        """Another run recorded the result between our look-up and our lease: decide again."""
+        before = decision.result is None and self.store.results.get(decision.key.digest)
+        if not before or not all(map(self.store.objects.has, before.outputs.values())):
+            return False
+        assert self._admission is not None
+        self._admission.release(decision.step)
+        self.store.leases.release([decision.key.digest])
+        self.schedule.give_back(decision.step)
+        return True
 
     def _task(self, step: PlannedStep) -> Task:
         inputs: dict[str, tuple[Files | Stored, ...]] = {}
@@ -319,8 +331,7 @@ class _Runner:
             timeout = max(0.0, wake - self.clock())
         if self.elsewhere:
             timeout = POLL if timeout is None else min(timeout, POLL)
-        if self._executor is None:
-            return
+        assert self._executor is not None
         for outcome in self._executor.wait(timeout):
             self._outcome(outcome)
         for name, decision in list(self.elsewhere.items()):

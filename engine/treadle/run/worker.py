@@ -16,6 +16,11 @@ from treadle.run.command import CommandFailed
 from treadle.store import Objects, decode, encode
 
 
+def prepare() -> None:
+    """Load once what every task needs; a nursery calls it before the first fork."""
+    _codecs()
+
+
 class OutputMismatch(TreadleError):
     """What a step returned is not what its outputs say."""
 
