@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, Protocol
 
-from treadle.errors import StepError, TreadleError
+from treadle.errors import CodecError, StepError, TreadleError
 
-__all__ = ["Codec", "StepError", "TreadleError"]
+__all__ = ["Codec", "CodecError", "StepError", "TreadleError", "read_table_schema"]
 
 
 class Codec(Protocol):
@@ -26,3 +26,23 @@ class Codec(Protocol):
 
     def read(self, path: Path) -> Any:
         """Return the value stored at `path`; raises CodecError when it cannot be read."""
+
+
+def read_table_schema(path: str) -> dict[str, Any]:
+    """The table schema in a YAML file, checked; raises StepError with every problem and its place."""
+    from treadle.document import grammar  # lazy: only a step that validates tables reads one
+    from treadle.document.parse import parse, plain  # lazy: only a step that validates tables reads one
+    from treadle.document.table import TABLE  # lazy: only a step that validates tables reads one
+
+    try:
+        with open(path, "rb") as file:
+            node, problems = parse(file.read(), path)
+    except OSError as error:
+        raise StepError(f"the table schema {path} cannot be read: {error.strerror}") from None
+    if node is not None:
+        problems = [*problems, *grammar.check(node, TABLE, path)]
+    if node is None or problems:
+        lines = [f"{p.where}: {p.text}{f' ({p.hint})' if p.hint else ''}" for p in problems]
+        raise StepError("the table schema is wrong:\n" + "\n".join(lines))
+    found: dict[str, Any] = plain(node)
+    return found

@@ -1,0 +1,144 @@
+"""How tables, arrays and models are stored: the same value always gives the same bytes."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from treadle.authoring import CodecError
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class ParquetCodec:
+    """Data frames of pandas and polars, and Arrow tables; all are read back as pandas."""
+
+    name = "parquet"
+    suffix = ".parquet"
+    folder = False
+
+    def accepts(self, value: Any) -> bool:
+        return _names(value) & {"pandas.DataFrame", "polars.DataFrame", "pyarrow.Table"} != set()
+
+    def write(self, value: Any, path: Path) -> None:
+        import pandas as pd  # lazy: only a worker that has a table
+        import pyarrow as pa  # lazy: only a worker that has a table
+        from pyarrow import parquet  # lazy: only a worker that has a table
+
+        try:
+            if isinstance(value, pd.DataFrame):
+                plain = isinstance(value.index, pd.RangeIndex) and value.index.equals(pd.RangeIndex(len(value)))
+                table = pa.Table.from_pandas(value, preserve_index=not plain)
+            else:
+                table = value if isinstance(value, pa.Table) else value.to_arrow()
+            parquet.write_table(table, path, compression="zstd", compression_level=1)
+        except (pa.ArrowException, ValueError, TypeError) as error:
+            raise CodecError(f"this table cannot be stored as Parquet: {error}") from None
+
+    def read(self, path: Path) -> Any:
+        import pandas as pd  # lazy: only a worker that reads a table
+
+        return pd.read_parquet(path)
+
+
+class NpyCodec:
+    """Arrays of numpy that hold numbers, dates or text; no pickles."""
+
+    name = "npy"
+    suffix = ".npy"
+    folder = False
+
+    def accepts(self, value: Any) -> bool:
+        return "numpy.ndarray" in _names(value)
+
+    def write(self, value: Any, path: Path) -> None:
+        import numpy as np  # lazy: only a worker that has an array
+
+        try:
+            with open(path, "wb") as file:
+                np.save(file, value, allow_pickle=False)
+        except ValueError:
+            raise CodecError("this array holds Python objects; make it numbers, dates or text") from None
+
+    def read(self, path: Path) -> Any:
+        import numpy as np  # lazy: only a worker that reads an array
+
+        return np.load(path, allow_pickle=False)
+
+
+class SkopsCodec:
+    """Estimators of scikit-learn, and of others with its base class, through skops.
+
+    Only artifacts that a run recorded here made reach `read`, and their digest was proved; the types
+    that such a file names are trusted for that reason, and for no other.
+    """
+
+    name = "skops"
+    suffix = ".skops"
+    folder = False
+
+    def accepts(self, value: Any) -> bool:
+        return any(n.startswith("sklearn.base.") and n.endswith(".BaseEstimator") for n in _full_names(value))
+
+    def write(self, value: Any, path: Path) -> None:
+        from skops import io as skops  # lazy: only a worker that has a model
+
+        try:
+            data = skops.dumps(value)
+        except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+            hint = "declare `out: {NAME: {codec: pickle}}` to store it as a pickle"
+            raise CodecError(f"this model cannot be stored by skops: {error}; {hint}") from None
+        path.write_bytes(_steady(data))
+
+    def read(self, path: Path) -> Any:
+        from skops import io as skops  # lazy: only a worker that reads a model
+
+        data = path.read_bytes()
+        return skops.loads(data, trusted=skops.get_untrusted_types(data=data))
+
+
+def _names(value: Any) -> set[str]:
+    """`package.Class` for every class of the value, without importing anything."""
+    return {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(value).__mro__}
+
+
+def _full_names(value: Any) -> set[str]:
+    return {f"{kind.__module__}.{kind.__name__}" for kind in type(value).__mro__}
+
+
+def _steady(data: bytes) -> bytes:
+    """A skops archive with times fixed and objects numbered in order of appearance instead of by address."""
+    numbers: dict[int, int] = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        schema = json.loads(archive.read("schema.json"))
+        files = {name: archive.read(name) for name in archive.namelist() if name != "schema.json"}
+    renamed: dict[str, str] = {}
+    schema = _renumbered(schema, numbers, files, renamed)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        members = {"schema.json": json.dumps(schema, sort_keys=True).encode()}
+        members |= {renamed.get(name, name): content for name, content in files.items()}
+        for name in sorted(members):
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, members[name], zipfile.ZIP_DEFLATED, 1)
+    return out.getvalue()
+
+
+def _renumbered(node: Any, numbers: dict[int, int], files: dict[str, bytes], renamed: dict[str, str]) -> Any:
+    if isinstance(node, list):
+        return [_renumbered(item, numbers, files, renamed) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found: dict[str, Any] = {}
+    for key in sorted(node):
+        value = node[key]
+        if key == "__id__" and isinstance(value, int):
+            found[key] = numbers.setdefault(value, len(numbers))
+        elif key == "file" and isinstance(value, str) and value in files:
+            suffix = Path(value).suffix
+            found[key] = renamed.setdefault(value, f"{len(renamed)}{suffix}")
+        else:
+            found[key] = _renumbered(value, numbers, files, renamed)
+    return found

@@ -1,0 +1,55 @@
+"""Columns that a model can use, made from those that it cannot."""
+
+import numpy as np
+import pandas as pd
+
+from treadle.authoring import StepError
+from treadle_steps.refusals import need_columns, one_of, table
+
+PERIODS = {"hour": 24, "weekday": 7, "month": 12, "day": 31, "dayofyear": 366, "minute": 60, "week": 53}
+PARTS = (*PERIODS, "year", "is_weekend")
+
+
+def datetime(
+    data: pd.DataFrame,
+    *,
+    column: str,
+    parts: list[str] = ["hour", "weekday", "month"],  # noqa: B006  # read as text by `check`, never changed
+    cyclic: bool = False,
+    drop: bool = False,
+    format: str | None = None,
+    timezone: str | None = None,
+) -> pd.DataFrame:
+    """Add numbers for parts of a date column, named COLUMN_PART; with `cyclic` as sine and cosine of the period.
+
+    Raises StepError for a column that holds no dates and for a part that is not known.
+    """
+    frame = table(data)
+    need_columns(frame, [column], "column:")
+    try:
+        moments = pd.to_datetime(frame[column], format=format)
+    except (ValueError, TypeError) as error:
+        raise StepError(f"column '{column}' holds no dates: {error}", "say how they are written: with: {format: …}") from None
+    if timezone is not None:
+        moments = (moments.dt.tz_localize("UTC") if moments.dt.tz is None else moments).dt.tz_convert(timezone)
+    made: dict[str, pd.Series] = {}
+    for part in parts:
+        one_of(part, PARTS, "parts:")
+        values = _part(moments, part)
+        name = f"{column}_{part}"
+        if cyclic and part in PERIODS:
+            angle = 2 * np.pi * values.astype(float) / PERIODS[part]
+            made[f"{name}_sin"], made[f"{name}_cos"] = np.sin(angle), np.cos(angle)
+        else:
+            made[name] = values
+    frame = frame.assign(**made)
+    return frame.drop(columns=[column]) if drop else frame
+
+
+def _part(moments: pd.Series, part: str) -> pd.Series:
+    if part == "is_weekend":
+        return (moments.dt.weekday >= 5).astype("int64")
+    if part == "week":
+        return moments.dt.isocalendar().week.astype("int64")
+    values: pd.Series = getattr(moments.dt, part)
+    return values.astype("int64") if not values.isna().any() else values

@@ -1,0 +1,62 @@
+"""Split a table into a part to train on and a part to test on."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from treadle.authoring import StepError
+from treadle_steps.refusals import need_columns, table
+
+
+class Split(NamedTuple):
+    """The two parts, each in the order of the table."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+
+
+def random(data: pd.DataFrame, *, test_share: float = 0.2, seed: int = 0, stratify: str | None = None) -> Split:
+    """Split at random, reproducibly; with `stratify` every value of that column has the same share in the test."""
+    frame = table(data)
+    _need_share(test_share)
+    generator = np.random.default_rng(seed)
+    draw = generator.random(len(frame))
+    if stratify is None:
+        count = round(len(frame) * test_share)
+        chosen = np.zeros(len(frame), dtype=bool)
+        chosen[np.argsort(draw, kind="stable")[:count]] = True
+    else:
+        need_columns(frame, [stratify], "stratify:")
+        place = pd.Series(draw).groupby(frame[stratify].to_numpy(), dropna=False).rank(method="first", pct=True)
+        chosen = place.to_numpy() <= test_share
+    return _parts(frame, chosen)
+
+
+def by_time(data: pd.DataFrame, *, column: str, test_share: float = 0.2, cutoff: str | None = None) -> Split:
+    """Split at a moment: the test is what comes at or after `cutoff`, or the last `test_share` of the rows.
+
+    Rows of the same moment stay together, so that nothing of the test was known when training ended.
+    """
+    frame = table(data)
+    need_columns(frame, [column], "column:")
+    moments = pd.to_datetime(frame[column])
+    if moments.isna().any():
+        raise StepError(f"column '{column}' is missing in {int(moments.isna().sum()):,} rows", "drop them first")
+    if cutoff is None:
+        _need_share(test_share)
+        at = moments.sort_values(kind="stable").iloc[min(len(frame) - 1, round(len(frame) * (1 - test_share)))]
+    else:
+        at = pd.Timestamp(cutoff)
+    return _parts(frame, (moments >= at).to_numpy())
+
+
+def _need_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise StepError(f"test_share is {share}", "give a share between 0 and 1")
+
+
+def _parts(frame: pd.DataFrame, chosen: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Split:
+    if chosen.all() or not chosen.any():
+        raise StepError(f"the split leaves {'no' if chosen.all() else 'all'} rows to train on", "choose another share")
+    return Split(frame[~chosen].reset_index(drop=True), frame[chosen].reset_index(drop=True))
