@@ -24,17 +24,17 @@ class Step(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """`count` steps in ten layers, as wide as that makes them."""
+    """`size` steps in ten layers, as wide as that makes them."""
 
-    count: int
+    size: int
 
     @property
     def width(self) -> int:
-        return self.count // LAYERS
+        return self.size // LAYERS
 
     def steps(self) -> Iterator[Step]:
         width = self.width
-        for number in range(self.count):
+        for number in range(self.size):
             layer, place = divmod(number, width)
             above = (number - width, (layer - 1) * width + (place + 1) % width)
             first = layer == 0

@@ -62,7 +62,7 @@ def unchanged(case: Case, graph: graphs.Graph) -> Callable[[], None]:
             assert kinds.count("step_started") == 0, (
                 f"{kinds.count('step_started')} steps ran though nothing had changed"
             )
-            assert kinds.count("step_cached") == graph.count, f"{kinds.count('step_cached')} hits of {graph.count}"
+            assert kinds.count("step_cached") == graph.size, f"{kinds.count('step_cached')} hits of {graph.size}"
 
     return check
 

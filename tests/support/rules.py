@@ -47,10 +47,14 @@ def large_class(source: Source) -> list[str]:
 
 
 def many_parameters(source: Source) -> list[str]:
+    """In the step library keyword-only arguments do not count: they are keys that users write under `with:`."""
+    library = source.path.startswith("steps/")
     found = []
     for node in walk(source, ast.FunctionDef, ast.AsyncFunctionDef):
         assert isinstance(node, Function)
-        names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+        if not library or node.name.startswith("_"):
+            names += [a.arg for a in node.args.kwonlyargs]
         count = len([name for name in names if name not in ("self", "cls")])
         if count > PARAMETERS:
             found.append(place(source, node, f"{node.name} takes {count} parameters"))
@@ -78,11 +82,15 @@ def environment(source: Source) -> list[str]:
 
 
 def broad_except(source: Source) -> list[str]:
+    """A handler that ends by raising what it caught cleans up and hides nothing, so it passes."""
     broad = {"Exception", "BaseException"}
     found = []
     for node in walk(source, ast.ExceptHandler, ast.Call):
         if isinstance(node, ast.ExceptHandler):
             kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            last = node.body[-1]
+            if isinstance(last, ast.Raise) and last.exc is None:
+                continue
             if any(kind is None or ast.unparse(kind).split(".")[-1] in broad for kind in kinds):
                 found.append(place(source, node, "except catches everything"))
         elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "suppress":

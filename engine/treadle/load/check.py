@@ -9,7 +9,7 @@ check
 ├── expressions.check_step       if, gate, select
 ├── triggers.check
 ├── cycle.check
-└── reach.check                  unreachable gates, unused steps
+└── reach.unreachable, .unused   gates that are never judged, steps that nobody uses
 """
 
 from treadle.domain.location import Location
@@ -36,7 +36,9 @@ def check(facts: Facts) -> list[Problem]:
     problems += outputs.check(facts)
     problems += triggers.check(facts)
     problems += cycle.check(_edges(facts, needs))
-    problems += reach.check(facts, needs, never)
+    problems += reach.unreachable(facts, needs, never)
+    if not facts.broken and not any(problem.severity == "error" for problem in problems):
+        problems += reach.unused(facts, needs)  # a misspelt reference leaves a step without a reader
     return problems
 
 

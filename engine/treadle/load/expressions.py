@@ -74,7 +74,8 @@ def _expression(facts: Facts, scope: _Scope, text: Text, found: Found) -> Iterat
         problem = _name(facts, scope, name, _characters(text.text, scope.shift, offset))
         if problem is not None:
             wrong = True
-            yield problem
+            dashed = _dashed(facts, scope, text.text)
+            yield problem if dashed is None else dashed
             continue
         types[name] = _type(facts, scope, name)
         head, _, tail = name.partition(".")
@@ -143,7 +144,7 @@ def _name(facts: Facts, scope: _Scope, name: str, offset: int) -> Problem | None
         return _bare(facts, scope, name, offset)
     step = facts.spec.steps.get(head)
     if step is None:
-        return _unknown_head(facts, scope, head, tail, offset)
+        return _unknown_head(facts, scope, head, offset)
     if scope.kind == CONDITION and scope.step is not None and head == scope.step.id:
         text = f"'{head}' cannot decide on its own metrics: they exist when it has run"
         return facts.places.inside("self-reference", text, scope.node, offset, len(name), "use `gate` for that")
@@ -185,15 +186,20 @@ def _bare(facts: Facts, scope: _Scope, name: str, offset: int) -> Problem | None
     return facts.places.inside("unknown-name", f"nothing is called '{name}' here", scope.node, offset, len(name), hint)
 
 
-def _unknown_head(facts: Facts, scope: _Scope, head: str, tail: str, offset: int) -> Problem:
-    for name in facts.spec.steps:
-        if "-" in name and name.endswith(f"-{head}"):
-            text = f"the '-' of '{name}' is a minus here"
-            hint = "give a step that an expression names a name with _"
-            return facts.places.inside("unknown-step", text, scope.node, offset, len(head), hint)
+def _unknown_head(facts: Facts, scope: _Scope, head: str, offset: int) -> Problem:
     words = ["params"] if scope.kind == CONDITION else ["params", *OTHERS]
     hint = did_you_mean(head, [*facts.spec.steps, *words])
     return facts.places.inside("unknown-step", f"no step is called '{head}'", scope.node, offset, len(head), hint)
+
+
+def _dashed(facts: Facts, scope: _Scope, text: str) -> Problem | None:
+    """A step with a dash in its name, which an expression cannot tell from a minus."""
+    for name in facts.spec.steps:
+        if "-" in name and f"{name}." in text:
+            message = f"the '-' of '{name}' is a minus here"
+            hint = "give a step that an expression names a name with _"
+            return facts.places.inside("unknown-step", message, scope.node, text.index(name), len(name), hint)
+    return None
 
 
 def _metric(facts: Facts, scope: _Scope, step: StepSpec, name: str, offset: int) -> Problem | None:

@@ -18,14 +18,10 @@ PREPARES = ("ingest.", "split.", "features.", "simulate.")
 Needs = Mapping[str, list[Need]]
 
 
-def check(facts: Facts, needs: Needs, never: list[str]) -> Iterator[Problem]:
-    """Warnings for unused steps and errors for gates that are never judged."""
-    if never:
-        yield from _unreachable(facts, needs, never)
-    yield from _unused(facts, needs)
-
-
-def _unreachable(facts: Facts, needs: Needs, never: list[str]) -> Iterator[Problem]:
+def unreachable(facts: Facts, needs: Needs, never: list[str]) -> Iterator[Problem]:
+    """Gates of the steps `never`, whose `if` is always false, and of all that needs them."""
+    if not never:
+        return
     users: dict[str, list[str]] = {}
     for user, found in needs.items():
         for need in found:
@@ -50,7 +46,8 @@ def _unreachable(facts: Facts, needs: Needs, never: list[str]) -> Iterator[Probl
                     todo.append(user)
 
 
-def _unused(facts: Facts, needs: Needs) -> Iterator[Problem]:
+def unused(facts: Facts, needs: Needs) -> Iterator[Problem]:
+    """Warnings for steps that nobody uses; only for a pipeline without errors."""
     steps = facts.spec.steps
     used = {need.name for found in needs.values() for need in found}
     for trigger in facts.spec.triggers.values():
