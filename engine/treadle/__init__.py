@@ -6,12 +6,13 @@ same names do, and return what they print.
 
 from typing import TYPE_CHECKING, Any
 
+from treadle.version import __version__
+
 if TYPE_CHECKING:
     from treadle.notebook import check as check
     from treadle.notebook import plan as plan
     from treadle.notebook import run as run
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "check", "plan", "run"]
 
 

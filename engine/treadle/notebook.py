@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from treadle.api import check as checking
 from treadle.api import pipelines, runs
-from treadle.api.pipelines import Checked, Request
+from treadle.api.check import Checked
+from treadle.api.compiled import Request
 from treadle.domain.run import RunRecord
 from treadle.run.preview import Preview
 
@@ -71,7 +73,7 @@ class Planned(Sequence[Preview]):
 
 def check(*paths: Path) -> Checked:
     """Every problem of the pipeline files and folders."""
-    return pipelines.check(paths)
+    return checking.check(paths)
 
 
 def plan(path: Path, params: Mapping[str, Any] | None = None, *targets: str) -> Planned:

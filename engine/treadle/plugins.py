@@ -3,45 +3,64 @@
 Nothing is imported until it is used; a step is only ever named, its source is read by syntax tree.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from treadle.authoring import Codec
 from treadle.errors import TreadleError, did_you_mean
 
+Groups = Mapping[str, Mapping[str, str]]
 GROUPS = ("treadle.steps", "treadle.codecs", "treadle.executors", "treadle.detectors")
 
 
 class Catalog:
     """What plug-ins offer: each group maps a name to `module:attribute`."""
 
-    def __init__(self, groups: Mapping[str, Mapping[str, str]]) -> None:
-        self.steps: Mapping[str, str] = groups.get("treadle.steps", {})
-        self.executors: Mapping[str, str] = groups.get("treadle.executors", {})
-        self.detectors: Mapping[str, str] = groups.get("treadle.detectors", {})
-        self._codecs: Mapping[str, str] = groups.get("treadle.codecs", {})
+    def __init__(self, groups: Groups | Callable[[], Groups]) -> None:
+        self._given = groups
 
     @classmethod
     def from_entry_points(cls) -> "Catalog":
-        """The catalog of this environment."""
-        from importlib.metadata import entry_points  # lazy: 30 ms that a compiled plan spares
+        """The catalog of this environment, looked up when first asked."""
+        return cls(_installed)
 
-        found = entry_points()
-        return cls({group: {e.name: e.value for e in found.select(group=group)} for group in GROUPS})
+    @property
+    def steps(self) -> Mapping[str, str]:
+        return self._group("treadle.steps")
+
+    @property
+    def executors(self) -> Mapping[str, str]:
+        return self._group("treadle.executors")
+
+    @property
+    def detectors(self) -> Mapping[str, str]:
+        return self._group("treadle.detectors")
 
     def codecs(self, names: Iterable[str] | None = None) -> list[Codec]:
         """The codecs, loaded and made, in the order of their names; only `names` when given."""
-        wanted = self._codecs if names is None else names
+        wanted = self._group("treadle.codecs") if names is None else names
         return [self.codec(name) for name in sorted(wanted)]
 
     def codec(self, name: str) -> Codec:
         """One codec by name; raises TreadleError when nothing installed offers it."""
-        made: Codec = _load(self._codecs, name, "codec")()
+        made: Codec = _load(self._group("treadle.codecs"), name, "codec")()
         return made
 
     def executor(self, name: str) -> Any:
         """The executor class of that name; raises TreadleError when nothing installed offers it."""
         return _load(self.executors, name, "executor")
+
+    def _group(self, name: str) -> Mapping[str, str]:
+        if callable(self._given):
+            self._given = self._given()
+        return self._given.get(name, {})
+
+
+def _installed() -> Groups:
+    from importlib.metadata import entry_points  # lazy: 30 ms that a compiled plan spares
+
+    found = entry_points()
+    return {group: {entry.name: entry.value for entry in found.select(group=group)} for group in GROUPS}
 
 
 def _load(group: Mapping[str, str], name: str, kind: str) -> Any:

@@ -11,7 +11,9 @@ from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 from treadle.authoring import StepError
 
 
-def scores(model: Any, x: pd.DataFrame, y: pd.Series, weight: Any, folds: int, in_order: bool, seed: int) -> dict[str, float]:
+def scores(
+    model: Any, x: pd.DataFrame, y: pd.Series, weight: Any, folds: int, in_order: bool, seed: int
+) -> dict[str, float]:
     """The mean of each metric over the folds; `in_order` never tests on what came before the training."""
     if folds < 2:
         raise StepError(f"cv is {folds}", "give at least 2 folds, or 0 for none")

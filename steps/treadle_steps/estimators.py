@@ -29,7 +29,9 @@ def make(name: str, params: Mapping[str, Any], seed: int | None) -> Any:
     elif callable(found):
         made = _call(name, found, params)
     else:
-        raise StepError(f"estimator '{name}' is a {type(found).__name__}", "name a class, such as sklearn.linear_model.Ridge")
+        raise StepError(
+            f"estimator '{name}' is a {type(found).__name__}", "name a class, such as sklearn.linear_model.Ridge"
+        )
     if not (hasattr(made, "fit") and hasattr(made, "get_params")):
         raise StepError(
             f"estimator '{name}' is no scikit-learn estimator: it has no fit or no get_params",
@@ -60,7 +62,9 @@ def _import(path: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         top, _, rest = path.partition(".")
         if error.name == top:
-            raise StepError(f"estimator '{name}': no module called '{top}' is installed", f"pip install {top}?") from None
+            raise StepError(
+                f"estimator '{name}': no module called '{top}' is installed", f"pip install {top}?"
+            ) from None
         if rest and error.name and path.startswith(error.name):
             parent = importlib.import_module(error.name.rpartition(".")[0])
             known = [*getattr(parent, "__all__", ()), *getattr(parent, "_submodules", ())]

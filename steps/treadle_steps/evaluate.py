@@ -169,7 +169,11 @@ def _calibration(hit: Any, chance: Any) -> list[dict[str, float]]:
         rows = bins == number
         if rows.any():
             found.append(
-                {"predicted": float(chance[rows].mean()), "observed": float(hit[rows].mean()), "rows": float(rows.sum())}
+                {
+                    "predicted": float(chance[rows].mean()),
+                    "observed": float(hit[rows].mean()),
+                    "rows": float(rows.sum()),
+                }
             )
     return found
 
@@ -184,7 +188,9 @@ def _slices(frame: pd.DataFrame, columns: list[str] | None, measure: Any) -> dic
     return found
 
 
-def _importance(model: Any, x: pd.DataFrame, y: pd.Series, repeats: int, seed: int, scoring: str) -> list[dict[str, Any]]:
+def _importance(
+    model: Any, x: pd.DataFrame, y: pd.Series, repeats: int, seed: int, scoring: str
+) -> list[dict[str, Any]]:
     if repeats < 1:
         return []
     if len(x) > SAMPLE:

@@ -14,7 +14,7 @@ def datetime(
     data: pd.DataFrame,
     *,
     column: str,
-    parts: list[str] = ["hour", "weekday", "month"],  # noqa: B006  # read as text by `check`, never changed
+    parts: list[str] = ["hour", "weekday", "month"],  # read as text by `check`, never changed
     cyclic: bool = False,
     drop: bool = False,
     format: str | None = None,
@@ -29,7 +29,9 @@ def datetime(
     try:
         moments = pd.to_datetime(frame[column], format=format)
     except (ValueError, TypeError) as error:
-        raise StepError(f"column '{column}' holds no dates: {error}", "say how they are written: with: {format: …}") from None
+        raise StepError(
+            f"column '{column}' holds no dates: {error}", "say how they are written: with: {format: …}"
+        ) from None
     if timezone is not None:
         moments = (moments.dt.tz_localize("UTC") if moments.dt.tz is None else moments).dt.tz_convert(timezone)
     made: dict[str, pd.Series] = {}
@@ -39,7 +41,8 @@ def datetime(
         name = f"{column}_{part}"
         if cyclic and part in PERIODS:
             angle = 2 * np.pi * values.astype(float) / PERIODS[part]
-            made[f"{name}_sin"], made[f"{name}_cos"] = np.sin(angle), np.cos(angle)
+            made[f"{name}_sin"] = pd.Series(np.sin(angle), index=frame.index)
+            made[f"{name}_cos"] = pd.Series(np.cos(angle), index=frame.index)
         else:
             made[name] = values
     frame = frame.assign(**made)
@@ -48,8 +51,8 @@ def datetime(
 
 def _part(moments: pd.Series, part: str) -> pd.Series:
     if part == "is_weekend":
-        return (moments.dt.weekday >= 5).astype("int64")
+        return pd.Series(moments.dt.weekday >= 5).astype("int64")
     if part == "week":
-        return moments.dt.isocalendar().week.astype("int64")
+        return pd.Series(moments.dt.isocalendar().week).astype("int64")
     values: pd.Series = getattr(moments.dt, part)
     return values.astype("int64") if not values.isna().any() else values

@@ -78,9 +78,12 @@ def _read(file: Path, format: str, options: dict[str, Any]) -> pd.DataFrame:
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         separator = {} if "sep" in options or _suffix(file) != ".tsv" else {"sep": "\t"}
-        return pd.read_csv(io.BytesIO(data), **options, **separator)
+        frame: pd.DataFrame = pd.read_csv(io.BytesIO(data), **{**options, **separator})  # type: ignore[call-overload]
+        return frame
     except (UnicodeDecodeError, LookupError) as error:
-        raise StepError(f"{file.name} cannot be decoded: {error}", "say its encoding: with: {encoding: latin-1}") from None
+        raise StepError(
+            f"{file.name} cannot be decoded: {error}", "say its encoding: with: {encoding: latin-1}"
+        ) from None
     except (ValueError, OSError) as error:
         raise StepError(f"{file.name} cannot be read as {format}: {error}") from None
 
@@ -101,5 +104,7 @@ def _typed(
         try:
             data = data.assign(**{name: pd.to_datetime(data[name], format=date_format)})
         except (ValueError, TypeError) as error:
-            raise StepError(f"column '{name}' holds no dates: {error}", "with: {date_format: '%m/%d/%Y %H:%M'}") from None
+            raise StepError(
+                f"column '{name}' holds no dates: {error}", "with: {date_format: '%m/%d/%Y %H:%M'}"
+            ) from None
     return data

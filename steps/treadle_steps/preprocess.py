@@ -92,7 +92,9 @@ def _number_steps(block: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def _encoder(block: dict[str, Any], features: pd.DataFrame, columns: list[str]) -> Any:
     encode = one_of(block.get("encode", "onehot"), ("onehot", "ordinal"), "preprocess.categorical.encode")
-    unknown = one_of(block.get("handle_unknown", "ignore"), ("ignore", "error"), "preprocess.categorical.handle_unknown")
+    unknown = one_of(
+        block.get("handle_unknown", "ignore"), ("ignore", "error"), "preprocess.categorical.handle_unknown"
+    )
     most = block.get("max_categories")
     if encode == "ordinal":
         if unknown == "error":

@@ -54,7 +54,11 @@ def table(data: Any, what: str = "data") -> pd.DataFrame:
         raise StepError(f"{what} has column '{twice[0]}' more than once", "rename one of them")
     if len(frame) == 0:
         raise StepError(f"{what} has no rows", "look at what the step before it kept: treadle show <step>")
-    nullable = [c for c in frame.columns if isinstance(frame[c].dtype, pd.StringDtype) and frame[c].dtype.na_value is pd.NA]
+    nullable = [
+        c
+        for c in frame.columns
+        if isinstance(frame[c].dtype, pd.StringDtype) and getattr(frame[c].dtype, "na_value", None) is pd.NA
+    ]
     for name in nullable:
         frame = frame.assign(**{name: frame[name].astype(object).where(frame[name].notna(), np.nan)})
     return frame

@@ -61,4 +61,6 @@ def _value(node: ast.expr, frame: pd.DataFrame) -> Any:
         for op, left, right in zip(node.ops, values, values[1:], strict=False):
             result = OPERATORS[type(op)](left, right) & result
         return result
-    raise StepError(f"'{ast.unparse(node)}' is not known in expressions", "use columns, numbers, texts, < + - * / and or not")
+    raise StepError(
+        f"'{ast.unparse(node)}' is not known in expressions", "use columns, numbers, texts, < + - * / and or not"
+    )

@@ -1,5 +1,6 @@
 """The rules of a table schema, one check at a time: what was asked, how many rows fail, examples."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 
 from treadle_steps.refusals import is_moment
 
-DTYPES = {
+DTYPES: dict[str, Callable[[pd.Series], bool]] = {
     "string": lambda c: pd.api.types.is_string_dtype(c.dtype) or pd.api.types.is_object_dtype(c.dtype),
     "int": lambda c: pd.api.types.is_integer_dtype(c.dtype) or _whole(c),
     "float": lambda c: pd.api.types.is_numeric_dtype(c.dtype) and not pd.api.types.is_bool_dtype(c.dtype),
@@ -42,7 +43,14 @@ def share(value: Any, default: float) -> float:
 
 
 def judged(
-    column: str, check: str, rule: dict[str, Any], bad: Any, values: pd.Series | None, allowed: float, words: str, most: int
+    column: str,
+    check: str,
+    rule: dict[str, Any],
+    bad: Any,
+    values: pd.Series | None,
+    allowed: float,
+    words: str,
+    most: int,
 ) -> Check:
     """The check for rows marked `bad`, of which a share of `allowed` may fail."""
     bad = np.asarray(bad, dtype=bool)

@@ -45,7 +45,9 @@ def rides(
     demand = draw.poisson(demand).astype(np.int64)
     drivers = np.maximum(1, np.rint(drivers)).astype(np.int64)
     pressure = demand / drivers
-    multiplier = 1 + 0.55 * np.log1p(np.maximum(0, pressure - 0.7)) * np.where(rival, 0.65, 1.0) + 0.03 * np.minimum(rain, 5)
+    multiplier = (
+        1 + 0.55 * np.log1p(np.maximum(0, pressure - 0.7)) * np.where(rival, 0.65, 1.0) + 0.03 * np.minimum(rain, 5)
+    )
     multiplier = (multiplier + draw.normal(0, 0.03, count)).clip(1.0, 3.0)
     patience = 2.4 - 1.4 * (multiplier - 1) - np.where(rival, 1.6 * (multiplier - 1) + 0.2, 0.0)
     accepted = draw.random(count) < 1 / (1 + np.exp(-patience))
@@ -54,7 +56,9 @@ def rides(
         {
             "ride_id": [f"r{number:08d}" for number in range(count)],
             "ts": moments.astype("datetime64[us]"),
-            "zone": pd.Series([f"Z{number + 1}" for number in range(zones)], dtype="str").take(zone).reset_index(drop=True),
+            "zone": pd.Series([f"Z{number + 1}" for number in range(zones)], dtype="str")
+            .take(zone)
+            .reset_index(drop=True),
             "rider_id": draw.integers(0, max(2, count // 12), size=count),
             "temperature": temperature.round(2),
             "rain": rain.round(2),
@@ -67,6 +71,8 @@ def rides(
     )
 
 
-def _bump(hours: "np.ndarray[tuple[int], np.dtype[np.int64]]", peak: float, width: float) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _bump(
+    hours: "np.ndarray[tuple[int], np.dtype[np.int64]]", peak: float, width: float
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     found: np.ndarray[tuple[int], np.dtype[np.float64]] = np.exp(-0.5 * ((hours - peak) / width) ** 2)
     return found

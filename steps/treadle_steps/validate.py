@@ -12,7 +12,7 @@ from treadle_steps.refusals import need_columns
 from treadle_steps.refusals import table as as_table
 from treadle_steps.rules import Check, judged, of_column, share, stated
 
-UNITS = {"s": "s", "m": "min", "h": "h", "d": "D", "w": "W", "ms": "ms"}
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 class ValidationMetrics(TypedDict):
@@ -61,7 +61,9 @@ def table(
         if check.rows is not None:
             marked |= check.rows
     if broken and (on_fail == "stop" or (on_fail == "quarantine_rows" and whole)):
-        raise StepError(_refusal(broken if on_fail == "stop" else whole), "treadle check finds mistakes in the schema itself")
+        raise StepError(
+            _refusal(broken if on_fail == "stop" else whole), "treadle check finds mistakes in the schema itself"
+        )
     aside = marked if on_fail == "quarantine_rows" else np.zeros(len(frame), dtype=bool)
     report = {
         "schema": schema if isinstance(schema, str) else "inline",
@@ -129,13 +131,16 @@ def _fresh(rule: dict[str, Any], frame: pd.DataFrame, now: str | None) -> Check:
     need_columns(frame, [rule["column"]], "fresh:")
     moments = pd.to_datetime(frame[rule["column"]], utc=True)
     age = (pd.Timestamp.now("UTC") if now is None else pd.Timestamp(now, tz="UTC")) - moments.max()
-    limit = sum((pd.Timedelta(float(n), UNITS[u]) for n, u in _units(rule["max_age"])), pd.Timedelta(0))
+    limit = pd.Timedelta(seconds=_seconds(rule["max_age"]))
     words = f"{rule['column']}: the newest row is {age} old, older than {rule['max_age']}"
     return stated(rule["column"], "fresh", rule.get("severity", "error"), age <= limit, words)
 
 
-def _units(age: str | float) -> list[tuple[str, str]]:
-    return [(str(age), "s")] if not isinstance(age, str) else re.findall(r"([0-9.]+)(ms|[smhdw])", age)
+def _seconds(age: str | float) -> float:
+    """A duration of a schema, such as 1h30m, in seconds."""
+    if not isinstance(age, str):
+        return float(age)
+    return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"([0-9.]+)(ms|[smhdw])", age))
 
 
 def _skew(rule: dict[str, Any], frame: pd.DataFrame, reference: pd.DataFrame, columns: list[str]) -> list[Check]:

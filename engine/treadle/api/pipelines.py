@@ -1,93 +1,30 @@
-"""Check, plan and run a pipeline file."""
+"""Plan and run a pipeline file."""
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
-from treadle.api.project import Project, inside, open_project
+from treadle.api.compiled import Request, make
+from treadle.api.project import Project, open_project
 from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
-from treadle.errors import InputError, Problem
 from treadle.executors.base import Executor
-from treadle.load import Loaded, load_file, load_pipeline, pipeline_files
-from treadle.plan.make import make_plan
-from treadle.plan.select import require, select
 from treadle.run.decide import imports_of
-from treadle.run.preview import Preview, preview
-from treadle.run.runner import Selection, run_plan
-from treadle.settings import cores, variable
+from treadle.run.runner import run_plan
+from treadle.settings import cores
+
+if TYPE_CHECKING:
+    from treadle.run.preview import Preview
 
 PERFORM = "treadle.run.worker:perform"
 
 
-class Request(Struct, frozen=True, kw_only=True):
-    """What the user wants of one plan or run, beside the file."""
-
-    params: Mapping[str, Any] = {}
-    targets: tuple[str, ...] = ()
-    start: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    force: tuple[str, ...] = ()
-    jobs: int = 0
-    executor: str = ""
-
-
-class Checked(Struct, frozen=True):
-    """The outcome of `check`: the files looked at and every problem found in them."""
-
-    files: tuple[str, ...]
-    problems: tuple[Problem, ...]
-
-    @property
-    def ok(self) -> bool:
-        return all(problem.severity != "error" for problem in self.problems)
-
-
-def check(paths: Sequence[str | os.PathLike[str]]) -> Checked:
-    """Every problem of all files; folders are searched for pipelines and table schemas. Runs no user code."""
-    files: list[str] = []
-    problems: list[Problem] = []
-    for path in paths:
-        project = open_project(path)
-        found, missing = pipeline_files(str(path))
-        problems += missing
-        for file in found:
-            relative = inside(project, file)
-            files.append(relative)
-            problems += load_file(relative, project.root, project.catalog, project.code)
-        project.store.memo.flush()
-    return Checked(tuple(files), tuple(problems))
-
-
-def load(project: Project, path: str | os.PathLike[str]) -> Loaded:
-    """The checked pipeline; raises InputError with every problem if there is an error among them."""
-    loaded = load_pipeline(inside(project, path), project.root, project.catalog, project.code)
-    errors = [problem for problem in loaded.problems if problem.severity == "error"]
-    if errors or loaded.spec is None:
-        raise InputError(loaded.problems)
-    return loaded
-
-
-def make(project: Project, path: str | os.PathLike[str], request: Request) -> tuple[Plan, Selection]:
-    """The plan for a request and which of its steps may run; raises InputError."""
-    loaded = load(project, path)
-    assert loaded.spec is not None
-    whole = make_plan(
-        loaded.spec, loaded.signatures, project.catalog.steps, request.params, project.settings, variable
-    )
-    for name in request.force:
-        require(whole, name)
-    chosen, allowed = select(whole, request.targets, request.start, request.only)
-    forced = {step.id for step in whole.steps if step.id in request.force or step.id.split("[")[0] in request.force}
-    return chosen, Selection(forced, allowed)
-
-
-def plan(path: str | os.PathLike[str], request: Request | None = None) -> tuple[Plan, list[Preview]]:
+def plan(path: str | os.PathLike[str], request: Request | None = None) -> "tuple[Plan, list[Preview]]":
     """The plan of a pipeline and the fate that each step would have now; raises InputError."""
+    from treadle.run.preview import preview  # lazy: a run does not need it
+
     project = open_project(path)
     made, selection = make(project, path, request or Request())
     fates = preview(made, project.store, project.code, selection, time.time())

@@ -37,5 +37,3 @@ def inside(project: Project, path: str | os.PathLike[str]) -> str:
     absolute = os.path.abspath(path)
     relative = os.path.relpath(absolute, project.root)
     return absolute if relative.startswith("..") else relative
-
-

@@ -9,7 +9,7 @@ Nothing of yours is run or imported. Exit code 0 without errors, 2 with.
 import argparse
 import sys
 
-from treadle.api import pipelines
+from treadle.api import check as checking
 from treadle.cli import problems
 from treadle.cli.options import coloured
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    found = pipelines.check(args.paths)
+    found = checking.check(args.paths)
     if args.format == "json":
         print(problems.as_json(found.problems, found.files))
     elif args.format == "sarif":
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if found.ok else 2
 
 
-def _verdict(found: pipelines.Checked) -> str:
+def _verdict(found: checking.Checked) -> str:
     errors = sum(problem.severity == "error" for problem in found.problems)
     warnings = len(found.problems) - errors
     files = f"{len(found.files)} file{'' if len(found.files) == 1 else 's'}"

@@ -1,7 +1,7 @@
 """Draw the DAG of a pipeline as a tree, a Mermaid flow chart or Graphviz' DOT.
 
-  treadle graph pipelines/surge_pricing.yaml
-  treadle graph pipelines/surge_pricing.yaml --format mermaid
+treadle graph pipelines/surge_pricing.yaml
+treadle graph pipelines/surge_pricing.yaml --format mermaid
 """
 
 import argparse

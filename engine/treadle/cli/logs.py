@@ -1,7 +1,7 @@
 """Print what a step printed, in the last run or another; for a hit, when it last ran.
 
-  treadle logs train
-  treadle logs train --run 20250106-093000
+treadle logs train
+treadle logs train --run 20250106-093000
 """
 
 import argparse

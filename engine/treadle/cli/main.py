@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from treadle import __version__
+from treadle.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("treadle.cli.check", "find every mistake in pipeline files, with place and fix"),

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from treadle.api.pipelines import Request
+from treadle.api.compiled import Request
 from treadle.errors import input_error
 from treadle.settings import variable
 
@@ -18,7 +18,9 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         "--from", dest="start", action="append", default=[], metavar="STEP", help="only this step and what follows"
     )
     parser.add_argument("--only", action="append", default=[], metavar="STEP", help="only this step, on cached inputs")
-    parser.add_argument("--force", action="append", default=[], metavar="STEP", help="run this step even if it is a hit")
+    parser.add_argument(
+        "--force", action="append", default=[], metavar="STEP", help="run this step even if it is a hit"
+    )
 
 
 def request(args: argparse.Namespace) -> Request:

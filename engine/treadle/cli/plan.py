@@ -1,7 +1,7 @@
 """Show what a run would do with each step, and why, without doing it.
 
-  treadle plan pipelines/surge_pricing.yaml
-  treadle plan pipelines/surge_pricing.yaml -p max_iter=50 --detailed-exitcode
+treadle plan pipelines/surge_pricing.yaml
+treadle plan pipelines/surge_pricing.yaml -p max_iter=50 --detailed-exitcode
 """
 
 import argparse

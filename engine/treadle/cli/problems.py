@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import json
 
-from treadle import __version__
 from treadle.domain.location import Location
 from treadle.errors import Problem
+from treadle.version import __version__
 
 RED, YELLOW, BLUE, BOLD, PLAIN = "\033[31m", "\033[33m", "\033[34m", "\033[1m", "\033[0m"
 WIDEST = 160

@@ -1,7 +1,7 @@
 """Run a pipeline: what changed runs, the rest comes from the cache, and every step says why.
 
-  treadle run pipelines/surge_pricing.yaml
-  treadle run pipelines/surge_pricing.yaml train -p max_iter=50 -j 4
+treadle run pipelines/surge_pricing.yaml
+treadle run pipelines/surge_pricing.yaml train -p max_iter=50 -j 4
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """List the latest runs of the project, newest first.
 
-  treadle runs
-  treadle runs --pipeline surge_pricing --limit 5
+treadle runs
+treadle runs --pipeline surge_pricing --limit 5
 """
 
 import argparse

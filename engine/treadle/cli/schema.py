@@ -1,6 +1,6 @@
 """Print a published JSON Schema, for an editor or another tool.
 
-  treadle schema pipeline > pipeline.schema.json
+treadle schema pipeline > pipeline.schema.json
 """
 
 import argparse

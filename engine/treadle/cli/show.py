@@ -1,7 +1,7 @@
 """Show a run, or what became of one step in it: inputs of the decision, outputs, metrics, failure.
 
-  treadle show
-  treadle show last train
+treadle show
+treadle show last train
 """
 
 import argparse
@@ -38,7 +38,8 @@ def _step(step: StepRecord) -> str:
         lines.append(f"  took     {format_duration(step.seconds)}, attempt {step.attempts}")
     if step.usage.cpu_seconds:
         lines.append(
-            f"  used     {format_duration(step.usage.cpu_seconds)} of CPU, {format_size(step.usage.peak_memory)} at most"
+            f"  used     {format_duration(step.usage.cpu_seconds)} of CPU,"
+            f" {format_size(step.usage.peak_memory)} at most"
         )
     lines += [f"  output   {n}: {a.codec}, {format_size(a.size)}, {a.digest[:16]}" for n, a in step.outputs.items()]
     lines += [f"  metric   {name} = {value:.6g}" for name, value in step.metrics.items()]

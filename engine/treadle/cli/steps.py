@@ -1,7 +1,7 @@
 """List the step library, or explain one step: inputs, outputs, parameters and an example.
 
-  treadle steps
-  treadle steps train.estimator
+treadle steps
+treadle steps train.estimator
 """
 
 import argparse

@@ -104,7 +104,9 @@ class Project:
         except ValueError:
             words = template.split()
         files = [word for word in dict.fromkeys(words) if self._is_file(word)]
-        scripts = [(f"{name[:-3].replace('/', '.')}", os.path.join(self.root, name)) for name in files if name.endswith(".py")]
+        scripts = [
+            (f"{name[:-3].replace('/', '.')}", os.path.join(self.root, name)) for name in files if name.endswith(".py")
+        ]
         folders = [os.path.dirname(path) for _, path in scripts]
         closure = self._walk(scripts, folders)
         parts = dict(closure.parts)
@@ -119,6 +121,11 @@ class Project:
         if self._versions is None:
             self._versions = self._read_versions()
         return dict(self._versions[name] for name in imports if name in self._versions)
+
+    def installed(self) -> str:
+        """A digest that changes when packages are installed or removed."""
+        folders = [(path, os.stat(path).st_mtime_ns) for path in self._paths if os.path.isdir(path)]
+        return of_bytes(repr(folders).encode())
 
     def _walk(self, start: list[tuple[str, str]], folders: Sequence[str] = ()) -> Closure:
         parts: dict[str, str] = {}
@@ -209,8 +216,7 @@ class Project:
 
     def _read_versions(self) -> dict[str, tuple[str, str]]:
         """Top-level module → (distribution, version), kept as long as no package folder changes."""
-        stamp = repr([(path, os.stat(path).st_mtime_ns) for path in self._paths if os.path.isdir(path)])
-        key = of_bytes(stamp.encode())
+        key = self.installed()
         kept = self._memo.get("versions", key)
         if kept is not None:
             return msgpack.decode(kept, type=dict[str, tuple[str, str]])

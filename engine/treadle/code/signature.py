@@ -133,7 +133,11 @@ def _class_fields(
         return module, []
     if not isinstance(node, ast.ClassDef):
         return home, []
-    fields = [(n.target.id, n.annotation) for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+    fields = [
+        (n.target.id, n.annotation)
+        for n in node.body
+        if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
+    ]
     for parent in node.bases:
         name = parent.id if isinstance(parent, ast.Name) else getattr(parent, "attr", "")
         if name == base:

@@ -57,7 +57,9 @@ def _call(node: ast.Call, module: str, imports: set[str], notes: list[str]) -> N
 
 
 def _like_a_path(text: str) -> bool:
-    return 2 < len(text) < 200 and "." in text and "\n" not in text and " " not in text and not text.startswith(("/", "."))
+    return (
+        2 < len(text) < 200 and "." in text and "\n" not in text and " " not in text and not text.startswith(("/", "."))
+    )
 
 
 def _canonical(node: Any) -> Any:
@@ -66,10 +68,10 @@ def _canonical(node: Any) -> Any:
         fields: list[Any] = [type(node).__name__]
         for name in node._fields:
             value = getattr(node, name, None)
-            if name in ("ctx", "type_comment", "kind") or value is None or value == []:
-                if not (isinstance(node, ast.Constant) and name == "value"):
-                    continue
-            if name == "body" and isinstance(node, FRAMES):
+            empty = name in ("ctx", "type_comment", "kind") or value is None or value == []
+            if empty and not (isinstance(node, ast.Constant) and name == "value"):
+                continue
+            if name == "body" and isinstance(node, FRAMES) and isinstance(value, list):
                 value = _without_docstring(value)
             fields.append([name, _canonical(value)])
         return fields

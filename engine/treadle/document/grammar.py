@@ -261,14 +261,18 @@ def _render(grammar: Grammar) -> dict[str, Any]:
     if isinstance(grammar, Scalar):
         return _render_scalar(grammar)
     if isinstance(grammar, ListOf):
-        return {"type": "array", "items": _render(grammar.item)} | ({"minItems": grammar.least} if grammar.least else {})
+        return {"type": "array", "items": _render(grammar.item)} | (
+            {"minItems": grammar.least} if grammar.least else {}
+        )
     if isinstance(grammar, MapOf):
         rendered: dict[str, Any] = {"type": "object", "additionalProperties": _render(grammar.value)}
         names: dict[str, Any] = {"pattern": grammar.pattern} if grammar.pattern else {}
         if grammar.reserved:
             names["not"] = {"enum": list(grammar.reserved)}
-        return rendered | ({"propertyNames": names} if names else {}) | (
-            {"minProperties": grammar.least} if grammar.least else {}
+        return (
+            rendered
+            | ({"propertyNames": names} if names else {})
+            | ({"minProperties": grammar.least} if grammar.least else {})
         )
     return _render_map(grammar)
 

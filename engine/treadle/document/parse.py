@@ -83,7 +83,7 @@ def parse(data: bytes, path: str) -> tuple[Node | None, list[Problem]]:
     return node, builder.problems
 
 
-class _Refused(Exception):  # noqa: N818  # a way out of the walk, never seen outside
+class _Refused(Exception):  # a way out of the walk, never seen outside
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 
@@ -223,16 +223,20 @@ def _decode(data: bytes, path: str) -> tuple[str, Problem | None]:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         where = Location(path, line, column)
-        return "", Problem("bad-encoding", f"byte {data[error.start]:#04x} is not UTF-8", where, "save the file as UTF-8")
+        return "", Problem(
+            "bad-encoding", f"byte {data[error.start]:#04x} is not UTF-8", where, "save the file as UTF-8"
+        )
     at = text.find("\0")
     if at >= 0:
         where = Location(path, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
-        return "", Problem("bad-character", "the file holds a NUL byte", where, "this is no text file, or a damaged one")
+        return "", Problem(
+            "bad-character", "the file holds a NUL byte", where, "this is no text file, or a damaged one"
+        )
     return text, None
 
 
 def _syntax(error: "yaml.MarkedYAMLError", path: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
+    mark: Any = error.problem_mark or error.context_mark
     where = Location(path, mark.line + 1, mark.column + 1) if mark else Location(path, 1, 1)
     text = f"{error.problem or 'this is not YAML'}"
     hint = ""

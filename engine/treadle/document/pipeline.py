@@ -105,11 +105,11 @@ SHARED = {
 }
 STEP = Map(
     {
-        "uses": Field(
-            TEXT, "A library step, or module:function of the project.", "features:build"
-        ),
+        "uses": Field(TEXT, "A library step, or module:function of the project.", "features:build"),
         "run": Field(
-            TEXT, "A shell command; {in.NAME}, {out.NAME} and {params.NAME} are filled in.", "sort {in.raw} > {out.sorted}"
+            TEXT,
+            "A shell command; {in.NAME}, {out.NAME} and {params.NAME} are filled in.",
+            "sort {in.raw} > {out.sorted}",
         ),
         "in": Field(
             _names(OneOf(scalar=REFERENCE, list=ListOf(REFERENCE, 1))),
@@ -131,9 +131,7 @@ STEP = Map(
         "select": Field(SELECT, "Which cell of the matrix goes on; without it a list of all.", {"min": "cv_mae"}),
         "foreach": Field(REFERENCE, "One item for each element of an upstream list, cached item by item.", "shards"),
         "save": Field(_names(TEXT), "Copies of outputs in the project's tree.", {"train": "data/train.parquet"}),
-        "env": Field(
-            MapOf(SCALAR), "Environment variables of the step; part of the key.", {"TZ": "UTC"}
-        ),
+        "env": Field(MapOf(SCALAR), "Environment variables of the step; part of the key.", {"TZ": "UTC"}),
         "secrets": Field(ListOf(TEXT), "Environment variables that are never recorded.", ["DB_PASSWORD"]),
         "cache": Field(CACHE, "false: always run; {ttl: 1d}: use a result for a day.", False),
         "no_key": Field(ListOf(TEXT), "Parameters that do not change the result.", ["threads"]),
@@ -195,11 +193,11 @@ PIPELINE = Map(
             "Parameters: a plain default, or its type, limits and help.",
             {"max_iter": 200},
         ),
-        "data": Field(_names(DATA), "What comes from outside, versioned by content.", {"trips": {"path": "data/*.csv"}}),
-        "defaults": Field(Map(SHARED), "Fills in what steps do not say themselves.", {"timeout": "1h"}),
-        "steps": Field(
-            _names(STEP, RESERVED, 1), "The nodes of the DAG.", {"ingest": {"uses": "ingest.table"}}, True
+        "data": Field(
+            _names(DATA), "What comes from outside, versioned by content.", {"trips": {"path": "data/*.csv"}}
         ),
+        "defaults": Field(Map(SHARED), "Fills in what steps do not say themselves.", {"timeout": "1h"}),
+        "steps": Field(_names(STEP, RESERVED, 1), "The nodes of the DAG.", {"ingest": {"uses": "ingest.table"}}, True),
         "triggers": Field(_names(TRIGGER), "Rules that start a run.", {"nightly": {"cron": "0 3 * * *"}}),
     }
 )

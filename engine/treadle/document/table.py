@@ -93,7 +93,9 @@ TABLE = Map(
             "Rules for the table as a whole.",
             {"rows": {"min": 1000}},
         ),
-        "columns": Field(MapOf(COLUMN, least=1), "Rules for each column.", {"fare": {"dtype": "float", "min": 0}}, True),
+        "columns": Field(
+            MapOf(COLUMN, least=1), "Rules for each column.", {"fare": {"dtype": "float", "min": 0}}, True
+        ),
         "skew": Field(
             Map(
                 {

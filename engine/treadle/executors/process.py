@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from msgspec import msgpack
 
@@ -35,10 +36,8 @@ class ProcessExecutor:
         if len(self._running) >= self.slots:
             raise ExecutorError(f"more than {self.slots} tasks at a time")
         self._running[task.step_id] = task
-        try:
+        with suppress(OSError):  # the nursery is gone: wait() finds that out and reports the task
             self._channel.send(Begin(task))
-        except OSError:
-            pass  # the nursery is gone: wait() finds that out and reports the task
 
     def wait(self, timeout: float | None) -> list[Outcome]:
         """Outcomes as they come; a nursery that died costs its running tasks one attempt each."""
@@ -93,6 +92,4 @@ class ProcessExecutor:
         how = signal.Signals(-code).name if code < 0 else f"code {code}"
         failure = Failure("crash", f"the worker pool died ({how})", code=code)
         now = time.time()
-        return [
-            Outcome(step_id=t.step_id, attempt=t.attempt, failure=failure, started=now, finished=now) for t in lost
-        ]
+        return [Outcome(step_id=t.step_id, attempt=t.attempt, failure=failure, started=now, finished=now) for t in lost]

@@ -16,7 +16,9 @@ def holds(text: str, params: Mapping[str, Any], metrics: Metrics, cell: Mapping[
     return bool(expression.evaluate(expression.parse(text), values))
 
 
-def judge(step: PlannedStep, own: Mapping[str, float], params: Mapping[str, Any], metrics: Metrics) -> list[GateVerdict]:
+def judge(
+    step: PlannedStep, own: Mapping[str, float], params: Mapping[str, Any], metrics: Metrics
+) -> list[GateVerdict]:
     """Each rule of a step's gate with its verdict.
 
     A rule that names `champion` holds as long as no model serves under that alias.

@@ -61,5 +61,7 @@ def _plain(value: Any) -> Any:
 
 
 def _outputs(step: PlannedStep) -> str:
-    named = ", ".join(f"{o.name}{f' = {o.path}' if o.path else ''}{f' ({o.codec})' if o.codec else ''}" for o in step.outputs)
+    named = ", ".join(
+        f"{o.name}{f' = {o.path}' if o.path else ''}{f' ({o.codec})' if o.codec else ''}" for o in step.outputs
+    )
     return f"{named} (declared)" if step.declared else named

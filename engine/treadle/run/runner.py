@@ -363,9 +363,7 @@ class _Runner:
         self.metrics[step.id] = outcome.metrics
         took = outcome.finished - outcome.started
         self.notify(
-            StepFinished(
-                run_id=self.start.run_id, at=self.clock(), step=step.id, seconds=took, metrics=outcome.metrics
-            )
+            StepFinished(run_id=self.start.run_id, at=self.clock(), step=step.id, seconds=took, metrics=outcome.metrics)
         )
         done = StepRecord(
             id=step.id,
@@ -462,9 +460,7 @@ class _Runner:
 
     def _skipped(self, skips: list[Skip]) -> None:
         for skip in skips:
-            self.notify(
-                StepSkipped(run_id=self.start.run_id, at=self.clock(), step=skip.step, reason=skip.reason)
-            )
+            self.notify(StepSkipped(run_id=self.start.run_id, at=self.clock(), step=skip.step, reason=skip.reason))
             self._set(StepRecord(id=skip.step, fate=record.SKIP, reason=skip.reason))
 
     def _set(self, step: StepRecord) -> None:
@@ -495,5 +491,3 @@ def _with_gates(done: StepRecord, verdicts: list[record.GateVerdict]) -> StepRec
 def _file_name(step: str) -> str:
     """A step's id as a file name; what a file system might refuse is written as %XX."""
     return "".join(c if c.isalnum() or c in "._-=,[]" else f"%{ord(c):02X}" for c in step)[:150]
-
-

@@ -14,7 +14,15 @@ from treadle.digest import of_bytes
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.task import Failure
 
-WAITING, READY, TAKEN, PAUSED, DONE, FAILED, SKIPPED = "waiting", "ready", "taken", "paused", "done", "failed", "skipped"
+WAITING, READY, TAKEN, PAUSED, DONE, FAILED, SKIPPED = (
+    "waiting",
+    "ready",
+    "taken",
+    "paused",
+    "done",
+    "failed",
+    "skipped",
+)
 ENDED = frozenset((DONE, FAILED, SKIPPED))
 LONGEST_WAIT = 3600.0
 

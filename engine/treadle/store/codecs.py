@@ -95,9 +95,9 @@ class PickleCodec:
             return cloudpickle.load(file)
 
 
-
-
-def encode(value: Any, codecs: Sequence[Codec], objects: Objects, scratch: str, name: str, forced: str | None) -> Artifact:
+def encode(
+    value: Any, codecs: Sequence[Codec], objects: Objects, scratch: str, name: str, forced: str | None
+) -> Artifact:
     """Store a value as an artifact called `name`.
 
     A Path is stored as the file or folder it names. Raises CodecError for a value that no codec takes.
@@ -122,7 +122,9 @@ def encode(value: Any, codecs: Sequence[Codec], objects: Objects, scratch: str, 
     return objects.add_file(str(path), codec.name, path.name)
 
 
-def decode(artifact: Artifact, find: Mapping[str, Codec] | Callable[[str], Codec], objects: Objects, scratch: str) -> Any:
+def decode(
+    artifact: Artifact, find: Mapping[str, Codec] | Callable[[str], Codec], objects: Objects, scratch: str
+) -> Any:
     """The value of an artifact, whose bytes are proved on the way; raises CodecError when they are damaged."""
     folder = os.path.join(scratch, f"in-{artifact.digest[:16]}")
     if artifact.codec == LIST:

@@ -61,7 +61,9 @@ class FileDigests:
     def data(self, root: str, source: DataSource) -> Data:
         """What a data entry is now; raises InputError when there is nothing at its path."""
         if source.kind == "url":
-            text = f"data '{source.name}': opening {source.target} needs a remote store, which is not part of this version"
+            text = (
+                f"data '{source.name}': opening {source.target} needs a remote store, which is not part of this version"
+            )
             raise InputError([Problem("no-remote", text, source.where, "copy the file here and use path:")])
         target = os.path.join(root, os.path.expanduser(source.target))
         if has_magic(source.target):

@@ -1,6 +1,7 @@
 """Run records; a run whose process is gone is interrupted, never running."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import msgpack
@@ -18,7 +19,16 @@ class History:
 
     def start(self, run: RunRecord) -> None:
         """Record that a run began, in this process."""
-        row = (run.run_id, run.pipeline, run.started, 0.0, RUNNING, os.getpid(), _begun(os.getpid()), msgpack.encode(run))
+        row = (
+            run.run_id,
+            run.pipeline,
+            run.started,
+            0.0,
+            RUNNING,
+            os.getpid(),
+            _begun(os.getpid()),
+            msgpack.encode(run),
+        )
         self._database.write("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row])
 
     def add_steps(self, run_id: str, steps: list[StepRecord]) -> None:
@@ -48,7 +58,7 @@ class History:
         sql = f"SELECT run_id, status, finished, pid, begun, body FROM runs{where} ORDER BY started DESC LIMIT ?"
         return [self._whole(row) for row in self._database.query(sql, values)]
 
-    def of_step(self, step: str, limit: int = 20) -> "list[StepRecord]":
+    def of_step(self, step: str, limit: int = 20) -> "Sequence[StepRecord]":
         """What became of a step in the latest runs, newest first."""
         sql = "SELECT body FROM steps WHERE step = ? ORDER BY finished DESC LIMIT ?"
         return [msgpack.decode(row[0], type=StepRecord) for row in self._database.query(sql, (step, limit))]

@@ -11,6 +11,7 @@ from treadle.store.history import History
 from treadle.store.leases import Leases
 from treadle.store.memo import MemoTable
 from treadle.store.objects import Objects
+from treadle.store.plans import Plans
 from treadle.store.results import Results
 
 
@@ -24,6 +25,7 @@ class Store(Struct, frozen=True):
     files: FileDigests
     memo: MemoTable
     leases: Leases
+    plans: Plans
 
 
 def open_store(root: str) -> Store:
@@ -48,4 +50,5 @@ def open_store(root: str) -> Store:
         files=FileDigests(database),
         memo=MemoTable(database),
         leases=Leases(os.path.join(folder, "leases")),
+        plans=Plans(os.path.join(folder, "plans")),
     )

@@ -1,0 +1,99 @@
+"""A request → its plan; the plan of an unchanged file is kept compiled, so that nothing is parsed again."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import DecodeError, Struct, msgpack
+
+from treadle.api.project import Project, inside
+from treadle.code import CodeError
+from treadle.digest import of_bytes, of_value
+from treadle.domain.plan import Plan
+from treadle.errors import InputError
+from treadle.run.runner import Selection
+from treadle.settings import variable
+from treadle.version import __version__
+
+FORMAT = 1
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What the user wants of one plan or run, beside the file."""
+
+    params: Mapping[str, Any] = {}
+    targets: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    force: tuple[str, ...] = ()
+    jobs: int = 0
+    executor: str = ""
+
+
+class Compiled(Struct, frozen=True):
+    """A plan with the digest of the code that it was bound to."""
+
+    plan: Plan
+    code: str
+
+
+def make(project: Project, path: str | os.PathLike[str], request: Request) -> tuple[Plan, Selection]:
+    """The plan for a request, and which of its steps may or must run; raises InputError."""
+    whole = _whole(project, path, request.params)
+    if not (request.targets or request.start or request.only or request.force):
+        return whole, Selection()
+    from treadle.plan.select import require, select  # lazy: a run of everything selects nothing
+
+    for name in request.force:
+        require(whole, name)
+    chosen, allowed = select(whole, request.targets, request.start, request.only)
+    forced = {step.id for step in whole.steps if step.id in request.force or step.id.split("[")[0] in request.force}
+    return chosen, Selection(forced, allowed)
+
+
+def _whole(project: Project, path: str | os.PathLike[str], params: Mapping[str, Any]) -> Plan:
+    key = _key(project, path, params)
+    kept = project.store.plans.get(key) if key else None
+    if kept is not None:
+        try:
+            compiled = msgpack.decode(kept, type=Compiled)
+            if compiled.code == _code(project, compiled.plan):
+                return compiled.plan
+        except (DecodeError, CodeError):
+            pass  # written by another version, or code is gone: bind anew, which says what is wrong
+    plan = _bind(project, path, params)
+    if key:
+        project.store.plans.put(key, msgpack.encode(Compiled(plan, _code(project, plan))))
+    return plan
+
+
+def _bind(project: Project, path: str | os.PathLike[str], params: Mapping[str, Any]) -> Plan:
+    from treadle.load import load_pipeline  # lazy: YAML and checks, 40 ms that a compiled plan spares
+    from treadle.plan.make import make_plan  # lazy: the graph library, 120 ms that a compiled plan spares
+
+    loaded = load_pipeline(inside(project, path), project.root, project.catalog, project.code)
+    errors = [problem for problem in loaded.problems if problem.severity == "error"]
+    if errors or loaded.spec is None:
+        raise InputError(loaded.problems)
+    return make_plan(loaded.spec, loaded.signatures, project.catalog.steps, params, project.settings, variable)
+
+
+def _key(project: Project, path: str | os.PathLike[str], params: Mapping[str, Any]) -> str:
+    """The name of a compiled plan; empty for a file that reads the environment, which may change unseen."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        given = {name: params[name] for name in params}
+        if b"${env." in data or b"${ env" in data:
+            return ""
+        settings = repr(project.settings)
+        installed = project.code.installed()
+        return of_value([FORMAT, __version__, inside(project, path), of_bytes(data), given, settings, installed])
+    except (OSError, TypeError):
+        return ""
+
+
+def _code(project: Project, plan: Plan) -> str:
+    """The digest of all code that the plan's functions reach: their signatures are part of it."""
+    calls = sorted({step.call for step in plan.steps if step.kind == "function"})
+    return of_value([project.code.closure(call).parts for call in calls])
