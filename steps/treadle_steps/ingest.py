@@ -78,7 +78,7 @@ def _read(file: Path, format: str, options: dict[str, Any]) -> pd.DataFrame:
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         separator = {} if "sep" in options or _suffix(file) != ".tsv" else {"sep": "\t"}
-        frame: pd.DataFrame = pd.read_csv(io.BytesIO(data), **{**options, **separator})  # type: ignore[call-overload]
+        frame: pd.DataFrame = pd.read_csv(io.BytesIO(data), **{**options, **separator})
         return frame
     except (UnicodeDecodeError, LookupError) as error:
         raise StepError(
@@ -97,7 +97,7 @@ def _typed(
     data = data[columns] if columns else data
     for name, dtype in dtypes.items():
         try:
-            data = data.assign(**{name: data[name].astype(dtype)})  # type: ignore[call-overload]
+            data = data.assign(**{name: data[name].astype(dtype)})
         except (ValueError, TypeError) as error:
             raise StepError(f"column '{name}' is not {dtype}: {error}") from None
     for name in dates:

@@ -124,7 +124,7 @@ class _Builder:
             elif isinstance(event, yaml.AliasEvent):
                 node = self.alias(event)
             elif isinstance(event, yaml.CollectionStartEvent):
-                mark = event.start_mark
+                mark: Any = event.start_mark
                 self.tag(event)
                 kind = "map" if isinstance(event, yaml.MappingStartEvent) else "list"
                 value: Any = {} if kind == "map" else []

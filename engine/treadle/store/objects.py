@@ -41,7 +41,8 @@ class Objects:
                 return False
         except OSError:
             return False
-        return all([self.verify(member) for member in self.members(artifact)])
+        whole = [self.verify(member) for member in self.members(artifact)]
+        return all(whole)
 
     def members(self, artifact: Artifact) -> list[Artifact]:
         """What a folder or a list is made of; nothing for others."""
