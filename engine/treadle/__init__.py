@@ -4,6 +4,8 @@
 same names do, and return what they print.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from treadle.version import __version__
@@ -16,9 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "check", "plan", "run"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("check", "plan", "run"):
-        from treadle import notebook  # lazy: importing treadle must not load the engine
+class _Package(ModuleType):
+    """The package itself: its rooms `plan` and `run` do not take the place of the functions of these names."""
 
-        return getattr(notebook, name)
-    raise AttributeError(f"module 'treadle' has no attribute '{name}'")
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in ("plan", "run") and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("check", "plan", "run"):
+            from treadle import notebook  # lazy: importing treadle must not load the engine
+
+            return getattr(notebook, name)
+        raise AttributeError(f"module 'treadle' has no attribute '{name}'")
+
+
+sys.modules[__name__].__class__ = _Package

@@ -245,7 +245,9 @@ STEPS = {
         "a: {uses: work:make, out: {model: ⟦m.pkl⟧}}", "path-of-function-output", "save: {model: m.pkl}"
     ),
     "not a field": Row(
-        "a: {uses: work:halve, in: {data: data.trips}, out: [⟦lft⟧], cache: false}", "unknown-output", "mean 'left'"
+        "a: {uses: work:halve, in: {data: data.trips}, out: [⟦lft⟧, right], cache: false}",
+        "unknown-output",
+        "mean 'left'",
     ),
     "save of no output": Row("a: {uses: work:make, save: {⟦model⟧: x}}", "unknown-output", "out"),
     "secret in env": Row("a: {uses: work:make, env: {TOKEN: x}, secrets: [⟦TOKEN⟧]}", "secret-in-env", "out of `env`"),
@@ -289,6 +291,13 @@ STEPS = {
     "gate: no metrics": Row(
         "a: {uses: work:split, in: {data: data.trips}, out: [x, y], gate: ⟦mae⟧ < 1}", "no-metrics", "'metrics'"
     ),
+    "gate: of a list": Row(
+        "a: {uses: train.estimator, in: {data: data.trips}, with: {target: y}, matrix: {depth: [1, 2]}, "
+        "gate: ⟦cv_mae⟧ < 1}",
+        "no-metrics",
+        "add `select`",
+    ),
+    "gate: of a command": Row('a: {run: "x {out.m}", out: {m: m.json}, gate: ⟦mae⟧ < 1}', "no-metrics", "as JSON"),
     "gate: single =": Row(
         "s: {uses: work:score, in: {model: data.trips, data: data.trips}, gate: mae ⟦=⟧ 1}", "bad-expression", "=="
     ),

@@ -176,11 +176,23 @@ QUIET = {
           b: {run: "test -s {in.model}", in: {model: a}}
     """,
     "a command with metrics": """
+        params: {limit: 3}
         steps:
           a: {run: "x > {out.metrics}", out: {metrics: m.json}, gate: mae < 1}
-          b: {run: "x > {out.report}", out: {report: m.json}, gate: mae < 1}
+          b: {run: "x > {out.metrics} {out.m}", out: {metrics: m.json, m: m}, gate: anything > params.limit}
     """,
     "any settings": "steps: {a: {uses: work:options, with: {anything: 1, else: [a]}, matrix: {more: [1, 2]}}}",
+    "one name for a whole NamedTuple, or some of its fields": """
+        data: {t: {path: x}}
+        steps:
+          a: {uses: work:parts, in: {data: data.t}, out: both}
+          b: {uses: work:fit, in: {data: a}, out: [metrics, model], gate: mae < 1}
+          c: {uses: work:unknown, in: {data: b.model}}
+    """,
+    "a matrix with select has metrics": """
+        data: {t: {path: x}}
+        steps: {a: {uses: work:fit, in: {data: data.t}, matrix: {depth: [1]}, select: {min: mae}, gate: mae < 1}}
+    """,
     "a class": "data: {t: {path: x}}\nsteps: {a: {uses: work:Model, in: {data: data.t}, with: {depth: 4}}}",
     "escaped placeholders": 'steps: {a: {uses: work:options, with: {shell: "$${HOME} $$ $x", n: "${env.HOME}"}}}',
     "an int for a float, null for an optional": """

@@ -56,7 +56,7 @@ def command(argv: Sequence[str]) -> int:
     )
     module.add_arguments(parser)
     try:
-        args = parser.parse_args(argv[1:])
+        args = parser.parse_intermixed_args(argv[1:])
     except SystemExit as leave:
         return int(leave.code or 0)
     return _guarded(module.run, args)

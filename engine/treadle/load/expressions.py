@@ -66,7 +66,7 @@ def _expression(facts: Facts, scope: _Scope, text: Text, found: Found) -> Iterat
         parsed = expression.parse(text.text)
     except expression.ExpressionError as error:
         hint = "write params.NAME without ${}" if "${" in text.text else _syntax_hint(text.text)
-        yield facts.places.inside("bad-expression", error.text, scope.node, scope.shift + error.offset, 1, hint)
+        yield facts.places.problem_inside("bad-expression", error.text, scope.node, scope.shift + error.offset, 1, hint)
         return
     types = {}
     wrong = False
@@ -86,7 +86,7 @@ def _expression(facts: Facts, scope: _Scope, text: Text, found: Found) -> Iterat
         return
     for message, offset in expression.check(parsed, types):
         start = _characters(text.text, scope.shift, offset)
-        yield facts.places.inside("expression-type", message, scope.node, start, 1, _type_hint(scope))
+        yield facts.places.problem_inside("expression-type", message, scope.node, start, 1, _type_hint(scope))
         wrong = True
     value = None if wrong else expression.constant(parsed)
     if value is not None and scope.kind == CONDITION:
@@ -135,7 +135,7 @@ def _name(facts: Facts, scope: _Scope, name: str, offset: int) -> Problem | None
         if tail in facts.spec.params:
             return None
         start = offset + len("params.")
-        return facts.places.inside("unknown-param", *placeholders.unknown_param(facts, tail, scope.node, start))
+        return facts.places.problem_inside("unknown-param", *placeholders.unknown_param(facts, tail, scope.node, start))
     if head == "matrix" and tail:
         return _matrix_name(facts, scope, tail, offset)
     if head in OTHERS and tail:
@@ -147,7 +147,7 @@ def _name(facts: Facts, scope: _Scope, name: str, offset: int) -> Problem | None
         return _unknown_head(facts, scope, head, offset)
     if scope.kind == CONDITION and scope.step is not None and head == scope.step.id:
         text = f"'{head}' cannot decide on its own metrics: they exist when it has run"
-        return facts.places.inside("self-reference", text, scope.node, offset, len(name), "use `gate` for that")
+        return facts.places.problem_inside("self-reference", text, scope.node, offset, len(name), "use `gate` for that")
     return _metric(facts, scope, step, tail, offset + len(head) + 1)
 
 
@@ -158,14 +158,16 @@ def _matrix_name(facts: Facts, scope: _Scope, name: str, offset: int) -> Problem
     text = f"the matrix has no name '{name}'" if cells else "there is no matrix here"
     start = offset + len("matrix.")
     hint = did_you_mean(name, cells)
-    return facts.places.inside("unknown-matrix-name", text, scope.node, start, len(name), hint)
+    return facts.places.problem_inside("unknown-matrix-name", text, scope.node, start, len(name), hint)
 
 
 def _other(facts: Facts, scope: _Scope, head: str, tail: str, offset: int) -> Problem | None:
     """`champion.x` and `reference.x`: the same metric of another model, or of another time."""
     if scope.kind == CONDITION:
         text = f"'{head}' is known only in `gate` and `performance`"
-        return facts.places.inside("unknown-name", text, scope.node, offset, len(head), "move the rule to `gate`")
+        return facts.places.problem_inside(
+            "unknown-name", text, scope.node, offset, len(head), "move the rule to `gate`"
+        )
     if scope.step is None:
         return _live_metric(facts, scope, tail, offset + len(head) + 1)
     return _metric(facts, scope, scope.step, tail, offset + len(head) + 1)
@@ -183,13 +185,17 @@ def _bare(facts: Facts, scope: _Scope, name: str, offset: int) -> Problem | None
     else:
         owners = [step.id for step in facts.spec.steps.values() if name in (facts.metrics(step) or ())]
         hint = f"write {owners[0]}.{name}" if owners else "write params.NAME or STEP.METRIC"
-    return facts.places.inside("unknown-name", f"nothing is called '{name}' here", scope.node, offset, len(name), hint)
+    return facts.places.problem_inside(
+        "unknown-name", f"nothing is called '{name}' here", scope.node, offset, len(name), hint
+    )
 
 
 def _unknown_head(facts: Facts, scope: _Scope, head: str, offset: int) -> Problem:
     words = ["params"] if scope.kind == CONDITION else ["params", *OTHERS]
     hint = did_you_mean(head, [*facts.spec.steps, *words])
-    return facts.places.inside("unknown-step", f"no step is called '{head}'", scope.node, offset, len(head), hint)
+    return facts.places.problem_inside(
+        "unknown-step", f"no step is called '{head}'", scope.node, offset, len(head), hint
+    )
 
 
 def _dashed(facts: Facts, scope: _Scope, text: str) -> Problem | None:
@@ -198,7 +204,7 @@ def _dashed(facts: Facts, scope: _Scope, text: str) -> Problem | None:
         if "-" in name and f"{name}." in text:
             message = f"the '-' of '{name}' is a minus here"
             hint = "give a step that an expression names a name with _"
-            return facts.places.inside("unknown-step", message, scope.node, text.index(name), len(name), hint)
+            return facts.places.problem_inside("unknown-step", message, scope.node, text.index(name), len(name), hint)
     return None
 
 
@@ -209,26 +215,32 @@ def _metric(facts: Facts, scope: _Scope, step: StepSpec, name: str, offset: int)
     if not known:
         text = f"'{step.id}' has no metrics"
         hint = "a step's metrics are its output called 'metrics', or the numbers of its only output"
-        return facts.places.inside("no-metrics", text, scope.node, offset, len(name), hint)
+        if step.matrix and step.select is None:
+            hint = "add `select`: without it a matrix goes on as a list"
+        elif step.command is not None:
+            hint = "a command writes its metrics as JSON to an output called 'metrics'"
+        return facts.places.problem_inside("no-metrics", text, scope.node, offset, len(name), hint)
     hint = did_you_mean(name, known)
     if name in facts.spec.params and not hint.startswith("did"):
         hint = f"write params.{name} for the parameter"
     text = f"'{step.id}' has no metric '{name}'"
-    return facts.places.inside("unknown-metric", text, scope.node, offset, len(name), hint)
+    return facts.places.problem_inside("unknown-metric", text, scope.node, offset, len(name), hint)
 
 
 def _live_metric(facts: Facts, scope: _Scope, name: str, offset: int) -> Problem | None:
     """A metric measured in service; checked only when all metrics of the pipeline are known."""
     known: set[str] = set()
     for step in facts.spec.steps.values():
-        own = facts.metrics(step)
+        own = facts.cell_metrics(step)
         if own is None:
             return None
         known.update(own)
     if not known or name in known:
         return None
     hint = did_you_mean(name, known)
-    return facts.places.inside("unknown-metric", f"no step has a metric '{name}'", scope.node, offset, len(name), hint)
+    return facts.places.problem_inside(
+        "unknown-metric", f"no step has a metric '{name}'", scope.node, offset, len(name), hint
+    )
 
 
 def _select(facts: Facts, step: StepSpec) -> Iterator[Problem]:

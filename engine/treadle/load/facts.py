@@ -46,10 +46,19 @@ class Facts(Struct, frozen=True):
         return signature.outputs or (OUT,)
 
     def metrics(self, step: StepSpec) -> tuple[str, ...] | None:
-        """The names of a step's metrics: empty when it has none, None when they cannot be known."""
+        """The names of a step's metrics: empty when it has none, None when they cannot be known.
+
+        A matrix without `select` goes on as a list, which has none.
+        """
+        return () if step.matrix and step.select is None else self.cell_metrics(step)
+
+    def cell_metrics(self, step: StepSpec) -> tuple[str, ...] | None:
+        """The names of the metrics of a step itself, or of each cell of its matrix."""
         names = self.outputs(step)
         if names is None:
             return None
+        if step.command is not None:
+            return None if METRICS in names else ()
         values = [name for name in names if name != METRICS]
         has_none = METRICS not in names and len(values) != 1
         signature = self.signatures.get(step.id)

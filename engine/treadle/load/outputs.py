@@ -88,9 +88,9 @@ def _declared(facts: Facts, step: StepSpec) -> Iterator[Problem]:
 
 
 def _against_function(facts: Facts, step: StepSpec, names: tuple[str, ...]) -> Iterator[Problem]:
-    """Names in `out` that a function's NamedTuple does not have, when they cannot be its parts in order either."""
+    """Names in `out` that a function's NamedTuple does not have; a single one stands for the whole."""
     signature = facts.signatures.get(step.id)
-    if signature is None or not signature.outputs or len(names) == len(signature.outputs):
+    if signature is None or not signature.outputs or len(names) == 1:
         return
     for name in names:
         if name not in signature.outputs:

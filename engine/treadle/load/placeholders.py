@@ -129,17 +129,17 @@ def _one(facts: Facts, step: StepSpec | None, node: Node, one: Placeholder) -> I
     places = facts.places
     if one.error:
         hint = "write ${params.NAME}, ${matrix.NAME} or ${env.NAME}; $${ stands for a plain ${"
-        yield places.inside("bad-placeholder", one.error, node, one.start, one.end - one.start, hint)
+        yield places.problem_inside("bad-placeholder", one.error, node, one.start, one.end - one.start, hint)
         return
     start = node.value.index(one.name, one.start + 2 + len(one.group))
     if one.group == "params" and one.name not in facts.spec.params:
-        yield places.inside("unknown-param", *unknown_param(facts, one.name, node, start))
+        yield places.problem_inside("unknown-param", *unknown_param(facts, one.name, node, start))
     elif one.group == "matrix":
         cells = step.matrix if step is not None else {}
         if one.name not in cells:
             text = f"the matrix has no name '{one.name}'" if cells else "there is no matrix here"
             hint = did_you_mean(one.name, cells) or f"add it to the step: matrix: {{{one.name}: [...]}}"
-            yield places.inside("unknown-matrix-name", text, node, start, len(one.name), hint)
+            yield places.problem_inside("unknown-matrix-name", text, node, start, len(one.name), hint)
 
 
 def unknown_param(facts: Facts, name: str, node: Node, start: int) -> tuple[str, Node, int, int, str]:
@@ -166,7 +166,7 @@ def _command(facts: Facts, step: StepSpec) -> Iterator[Problem]:
         if name not in known[group] and not (step.id in facts.broken and group != "params"):
             hint = did_you_mean(name, known[group]) or _declare(group, name)
             message = f"the step has no {_WORDS[group]} '{name}'"
-            yield facts.places.inside("unknown-placeholder", message, node, match.start(2), len(name), hint)
+            yield facts.places.problem_inside("unknown-placeholder", message, node, match.start(2), len(name), hint)
     yield from _unused(facts, step, "unused-input", "in", step.inputs, used)
     yield from _unused(facts, step, "unused-output", "out", outputs, used)
 

@@ -64,7 +64,7 @@ class Places:
         """A problem with a whole key or value."""
         return Problem(code, text, self.at(node), hint, severity, related, caret(node))
 
-    def inside(self, code: str, text: str, node: Node, start: int, length: int, hint: str = "") -> Problem:
+    def problem_inside(self, code: str, text: str, node: Node, start: int, length: int, hint: str = "") -> Problem:
         """A problem with a part of a string: `start` and `length` count characters of its value."""
         shift = shift_of(node)
         if shift is None:

@@ -46,7 +46,9 @@ def _bad_step(facts: Facts, step: StepSpec, name: str, path: Path) -> Problem:
     node = facts.places.value(*path)
     if name == step.id:
         text = f"'{name}' refers to itself"
-        return facts.places.inside("self-reference", text, node, 0, len(name), "name the step that comes before it")
+        return facts.places.problem_inside(
+            "self-reference", text, node, 0, len(name), "name the step that comes before it"
+        )
     return unknown_step(facts, name, path)
 
 
@@ -57,7 +59,7 @@ def unknown_step(facts: Facts, name: str, path: Path, offset: int = 0) -> Proble
     else:
         hint = did_you_mean(name, facts.spec.steps)
     node = facts.places.value(*path)
-    return facts.places.inside("unknown-step", f"no step is called '{name}'", node, offset, len(name), hint)
+    return facts.places.problem_inside("unknown-step", f"no step is called '{name}'", node, offset, len(name), hint)
 
 
 def _unknown_data(facts: Facts, ref: Reference, path: Path) -> Problem:
@@ -67,7 +69,7 @@ def _unknown_data(facts: Facts, ref: Reference, path: Path) -> Problem:
         hint = f"write {ref.name} for the step"
     text = f"no data entry is called '{ref.name}'"
     hint = hint or f"declare it at the top: data: {{{ref.name}: {{path: ...}}}}"
-    return facts.places.inside("unknown-data", text, node, len("data."), len(ref.name), hint)
+    return facts.places.problem_inside("unknown-data", text, node, len("data."), len(ref.name), hint)
 
 
 def _output(facts: Facts, ref: Reference, path: Path) -> Iterator[Problem]:
@@ -80,7 +82,7 @@ def _output(facts: Facts, ref: Reference, path: Path) -> Iterator[Problem]:
     if not names:
         text = f"'{ref.name}' has no outputs"
         hint = f"declare one: out: {{NAME: FILE}}; or write after: [{ref.name}] for the order alone"
-        yield facts.places.inside("unknown-output", text, node, 0, len(str(ref)), hint)
+        yield facts.places.problem_inside("unknown-output", text, node, 0, len(str(ref)), hint)
     elif ref.output is not None:
         if ref.output not in names:
             text = f"'{ref.name}' has no output '{ref.output}'"
@@ -88,8 +90,8 @@ def _output(facts: Facts, ref: Reference, path: Path) -> Iterator[Problem]:
                 hint = f"it has one output, named by '{ref.name}' alone; or name the parts: out: [{ref.output}, ...]"
             else:
                 hint = did_you_mean(ref.output, names)
-            yield facts.places.inside("unknown-output", text, node, len(ref.name) + 1, len(ref.output), hint)
+            yield facts.places.problem_inside("unknown-output", text, node, len(ref.name) + 1, len(ref.output), hint)
     elif choices := ambiguous(step, names):
         text = f"'{ref.name}' has several outputs: {', '.join(choices)}"
         hint = f"name one: {' or '.join(f'{ref.name}.{choice}' for choice in choices)}"
-        yield facts.places.inside("ambiguous-output", text, node, 0, len(ref.name), hint)
+        yield facts.places.problem_inside("ambiguous-output", text, node, 0, len(ref.name), hint)

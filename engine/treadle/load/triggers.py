@@ -52,7 +52,7 @@ def _files(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
     if head == "data" and name:
         hint = did_you_mean(name, facts.spec.data) or "declare it at the top, under `data`"
         text = f"no data entry is called '{name}'"
-        yield facts.places.inside("unknown-data", text, node, len("data."), len(name), hint)
+        yield facts.places.problem_inside("unknown-data", text, node, len("data."), len(name), hint)
         return
     hint = f"write data.{head}" if head in facts.spec.data else "write data.NAME"
     yield facts.places.problem("unknown-data", f"'{trigger.subject}' is not a data entry", node, hint)
@@ -93,7 +93,7 @@ def _cron(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
             start = _offset(text, number)
             shown = f"'{fields[number]}' is not a {message.replace('-', ' ')}"
             hint = f"{_RANGES[number]}, *, lists with ',' and steps with '/'"
-            yield facts.places.inside("bad-cron", shown, node, start, len(fields[number]), hint)
+            yield facts.places.problem_inside("bad-cron", shown, node, start, len(fields[number]), hint)
         else:
             hint = "five fields: minute hour day-of-month month day-of-week, such as 0 3 * * *"
             yield facts.places.problem("bad-cron", f"'{text}' is not a schedule", node, hint)

@@ -115,13 +115,17 @@ class _Maker:
             needs=ids,
             gates=step.gates,
             select=step.select,
-            save=step.save,
+            save=self._fill(step, step.save, {}),
             stage=step.stage or "",
         )
         return [*cells, gather]
 
     def step(self, step: StepSpec, cell: dict[str, Any]) -> PlannedStep:
         """One planned step; `cell` is its place in a matrix, or empty."""
+        if step.foreach is not None:
+            text = f"step '{step.id}' has foreach, which this version reads but cannot run"
+            hint = "use matrix for a list that is known beforehand"
+            self.problems.append(Problem("no-foreach", text, step.where, hint))
         outputs, declared = self._outputs[step.id]
         inputs = {port: tuple(self._source(ref) for ref in refs) for port, refs in step.inputs.items()}
         foreach = self._source(step.foreach) if step.foreach else None
@@ -135,14 +139,14 @@ class _Maker:
             params=self._params(step, cell),
             inputs=inputs,
             listed=step.listed,
-            outputs=outputs,
+            outputs=tuple(Output(o.name, self._fill(step, o.path, cell), o.codec) for o in outputs),
             declared=declared,
             needs=self._needs(step, inputs, foreach),
             condition=step.condition,
             gates=() if cell else step.gates,
             cell=cell,
             foreach=foreach,
-            save={} if cell else step.save,
+            save={} if cell else self._fill(step, step.save, cell),
             env={name: str(self._fill(step, value, cell)) for name, value in step.env.items()},
             secrets=step.secrets,
             caching=step.caching,

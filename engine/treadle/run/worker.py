@@ -13,6 +13,7 @@ from treadle.errors import CodecError, StepError, TreadleError
 from treadle.plugins import Catalog, load
 from treadle.run import command, traceback
 from treadle.run.command import CommandFailed
+from treadle.run.fresh import compile_afresh
 from treadle.store import Objects, decode, encode
 
 
@@ -72,6 +73,7 @@ class InputDamaged(TreadleError):
 def _enter(task: Task) -> None:
     """The step's working folder, its import path and its environment."""
     os.chdir(task.root)
+    compile_afresh(task.root)
     if sys.path[:1] != [task.root]:
         sys.path.insert(0, task.root)
     os.environ.update(task.env)

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import re
 from typing import Any
 
 import jsonschema
@@ -19,12 +20,13 @@ from treadle.document.table import TABLE, table_schema
 FORMATS = {"pipeline": (PIPELINE, pipeline_schema()), "table": (TABLE, table_schema())}
 VALIDATORS = {name: jsonschema.Draft202012Validator(schema) for name, (_, schema) in FORMATS.items()}
 JUNK: list[Any] = [None, True, 0, -1, 1.5, 2.0, "", "x", "5q", "20m", "1GiB", "20%", "a.b", "no", [], ["a"], {}, {"a": 1}, 1e300]
+NAMES = ["name", "a_b", "x-1", "other", "more", "b", "c", "d", "data", "1x"]
 TEXTS = ["name", "a_b", "x-1", "1x", "", "data", "20m", "2GiB", "50%", "timeout", "a.b", "a.b.c", "false"]
 
 
 def make(grammar: g.Grammar, draw: random.Random) -> Any:
     """A document of the grammar, most of the time a valid one."""
-    if isinstance(grammar, g.Anything) or draw.random() < 0.01:
+    if isinstance(grammar, g.Anything) or draw.random() < 0.003:
         return copy.deepcopy(draw.choice(JUNK))
     if isinstance(grammar, g.OneOf):
         return make(draw.choice([p for p in (grammar.scalar, grammar.list, grammar.map) if p is not None]), draw)
@@ -33,7 +35,7 @@ def make(grammar: g.Grammar, draw: random.Random) -> Any:
             return draw.choice(grammar.choices)
         kind = draw.choice(grammar.types)
         return {
-            "string": draw.choice(TEXTS),
+            "string": draw.choice([t for t in TEXTS if not grammar.pattern or re.search(grammar.pattern, t)] or TEXTS),
             "integer": draw.choice([0, 1, 7, 3.0]),
             "number": draw.choice([0, 0.5, 1, 100]),
             "boolean": draw.random() < 0.5,
@@ -42,11 +44,11 @@ def make(grammar: g.Grammar, draw: random.Random) -> Any:
     if isinstance(grammar, g.ListOf):
         return [make(grammar.item, draw) for _ in range(draw.randint(grammar.least, 3))]
     if isinstance(grammar, g.MapOf):
-        return {draw.choice(TEXTS): make(grammar.value, draw) for _ in range(draw.randint(1, 2))}
+        return {draw.choice(NAMES): make(grammar.value, draw) for _ in range(draw.randint(1, 2))}
     keys = [k for k, f in grammar.fields.items() if f.required or (k not in grammar.one_of and draw.random() < 0.25)]
     keys += [draw.choice(grammar.one_of)] if grammar.one_of else []
     made = {key: make(grammar.fields[key].grammar, draw) for key in keys}
-    if draw.random() < 0.02:
+    if draw.random() < 0.01:
         made[draw.choice(["extra", "uses", "x-1"])] = 1
     return made
 
