@@ -97,7 +97,7 @@ def _typed(
     data = data[columns] if columns else data
     for name, dtype in dtypes.items():
         try:
-            data = data.assign(**{name: data[name].astype(dtype)})
+            data = data.assign(**{name: data[name].astype(dtype)})  # type: ignore[call-overload]
         except (ValueError, TypeError) as error:
             raise StepError(f"column '{name}' is not {dtype}: {error}") from None
     for name in dates:

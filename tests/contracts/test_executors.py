@@ -41,7 +41,8 @@ def quits():
 def stubborn():
     import signal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"])
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", deaf])
     open("grandchild", "w").write(str(child.pid))
     time.sleep(60)
 

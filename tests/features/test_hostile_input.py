@@ -16,7 +16,25 @@ from treadle.document.pipeline import PIPELINE
 
 COUNT = int(os.environ.get("TREADLE_FUZZ", "1500"))
 REAL = (ROOT / "pipelines/surge_pricing.yaml").read_bytes()
-PIECES = [b"&a ", b"*a", b"!!x ", b"<<: ", b"{", b"[", b"- ", b": ", b"\t", b"\0", b"\xff", b"---\n", b"? ", b"'", b'"', b"|\n", b"%YAML\n"]
+PIECES = [
+    b"&a ",
+    b"*a",
+    b"!!x ",
+    b"<<: ",
+    b"{",
+    b"[",
+    b"- ",
+    b": ",
+    b"\t",
+    b"\0",
+    b"\xff",
+    b"---\n",
+    b"? ",
+    b"'",
+    b'"',
+    b"|\n",
+    b"%YAML\n",
+]
 
 
 def survives(data: bytes) -> None:
@@ -53,8 +71,11 @@ def test_real_files_with_pieces_put_in_and_taken_out(seed: int) -> None:
     survives(bytes(data))
 
 
-BOMB = "a: &a [" + ",".join("x" * 9) + "]\n" + "".join(
-    f"{chr(98 + n)}: &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(12)
+BOMB = (
+    "a: &a ["
+    + ",".join("x" * 9)
+    + "]\n"
+    + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(12))
 )
 BIG = {
     "nesting": "'[' * 200000",

@@ -249,7 +249,10 @@ def test_gate_condition_matrix_and_select(project: Project) -> None:
 
 
 def test_save_restores_a_lost_copy(chain: Project) -> None:
-    chain.write("pipeline.yaml", chain.read("pipeline.yaml").replace("copy: copy.txt}}", "copy: copy.txt}, save: {copy: out/c.txt}}"))
+    chain.write(
+        "pipeline.yaml",
+        chain.read("pipeline.yaml").replace("copy: copy.txt}}", "copy: copy.txt}, save: {copy: out/c.txt}}"),
+    )
     run(chain)
     path = chain.root / "out/c.txt"
     assert path.read_text() == "HELLO!" * 3
@@ -331,9 +334,10 @@ def test_a_killed_run_is_shown_as_interrupted_and_the_next_just_works(project: P
 
 def test_ctrl_c_keeps_what_finished_and_leaves_no_process(project: Project) -> None:
     project.write("pipeline.yaml", SLOW.replace("x: a}", "x: a}, with: {wait: 30}")).write(
-        "work.py", SLOW_WORK.replace("def take(x: int)", "def take(x: int, *, wait: int)").replace(
+        "work.py",
+        SLOW_WORK.replace("def take(x: int)", "def take(x: int, *, wait: int)").replace(
             "return x + 1", 'Path("begun").touch()\n        time.sleep(wait)\n        return x'
-        )
+        ),
     )
     process = project.start("run", "pipeline.yaml")
     for _ in range(400):
@@ -359,7 +363,9 @@ def test_an_input_that_changes_while_the_step_runs_is_not_recorded(project: Proj
         steps:
           a: {uses: "work:a", in: {source: data.raw}}
         """,
-    ).write("work.py", "def a(source):\n    old = source.read_text()\n    source.write_text(old + 'x')\n    return old\n")
+    ).write(
+        "work.py", "def a(source):\n    old = source.read_text()\n    source.write_text(old + 'x')\n    return old\n"
+    )
     project.write("raw.txt", "1")
     result = project.treadle("run", "pipeline.yaml", "--json")
     assert any("changed while the step ran" in e.get("text", "") for e in result.events())

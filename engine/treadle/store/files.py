@@ -64,7 +64,7 @@ class FileDigests:
             text = (
                 f"data '{source.name}': opening {source.target} needs a remote store, which is not part of this version"
             )
-            raise InputError([Problem("no-remote", text, source.where, "copy the file here and use path:")])
+            raise InputError([Problem("unsupported-data", text, source.where, "copy the file here and use path:")])
         target = os.path.join(root, os.path.expanduser(source.target))
         if has_magic(source.target):
             fixed = target[: next(i for i, c in enumerate(target) if c in "*?[")].rpartition("/")[0]

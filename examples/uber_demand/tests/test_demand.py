@@ -1,7 +1,6 @@
 """Nothing of an hour may be known before it."""
 
 import pandas as pd
-
 from steps.demand import build
 
 

@@ -19,7 +19,27 @@ from treadle.document.table import TABLE, table_schema
 
 FORMATS = {"pipeline": (PIPELINE, pipeline_schema()), "table": (TABLE, table_schema())}
 VALIDATORS = {name: jsonschema.Draft202012Validator(schema) for name, (_, schema) in FORMATS.items()}
-JUNK: list[Any] = [None, True, 0, -1, 1.5, 2.0, "", "x", "5q", "20m", "1GiB", "20%", "a.b", "no", [], ["a"], {}, {"a": 1}, 1e300]
+JUNK: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    2.0,
+    "",
+    "x",
+    "5q",
+    "20m",
+    "1GiB",
+    "20%",
+    "a.b",
+    "no",
+    [],
+    ["a"],
+    {},
+    {"a": 1},
+    1e300,
+]
 NAMES = ["name", "a_b", "x-1", "other", "more", "b", "c", "d", "data", "1x"]
 TEXTS = ["name", "a_b", "x-1", "1x", "", "data", "20m", "2GiB", "50%", "timeout", "a.b", "a.b.c", "false"]
 

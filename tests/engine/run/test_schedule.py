@@ -86,7 +86,9 @@ def test_the_pause_is_bounded() -> None:
 def graphs(draw: st.DrawFn) -> dict[str, list[str]]:
     count = draw(st.integers(1, 25))
     names = [f"s{n}" for n in range(count)]
-    return {n: draw(st.lists(st.sampled_from(names[:i]), max_size=3, unique=True)) if i else [] for i, n in enumerate(names)}
+    return {
+        n: draw(st.lists(st.sampled_from(names[:i]), max_size=3, unique=True)) if i else [] for i, n in enumerate(names)
+    }
 
 
 @settings(max_examples=200, deadline=None)
