@@ -7,6 +7,7 @@ from treadle.authoring import StepError
 from treadle_steps.refusals import need_columns, one_of, table
 
 PERIODS = {"hour": 24, "weekday": 7, "month": 12, "day": 31, "dayofyear": 366, "minute": 60, "week": 53}
+NAMES = {"weekday": "day_of_week", "dayofyear": "day_of_year"}  # pandas' own words
 PARTS = (*PERIODS, "year", "is_weekend")
 
 
@@ -51,8 +52,8 @@ def datetime(
 
 def _part(moments: pd.Series, part: str) -> pd.Series:
     if part == "is_weekend":
-        return pd.Series(moments.dt.weekday >= 5).astype("int64")
+        return pd.Series(moments.dt.day_of_week >= 5).astype("int64")
     if part == "week":
         return pd.Series(moments.dt.isocalendar().week).astype("int64")
-    values: pd.Series = getattr(moments.dt, part)
+    values: pd.Series = getattr(moments.dt, NAMES.get(part, part))
     return values.astype("int64") if not values.isna().any() else values

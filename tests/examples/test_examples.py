@@ -16,7 +16,7 @@ UBER = Path(os.environ.get("TREADLE_UBER_CSV", ROOT.parent / "shared/data/uber_n
 
 def runs_twice(folder: Path, pipeline: str, tmp_path: Path) -> dict[str, dict[str, float]]:
     """Run a copied project twice; the metrics of each step."""
-    project = a_project(tmp_path / "home")
+    project = a_project(tmp_path)
     project.root = folder
     assert project.treadle("check", ".").code == 0
     first = project.treadle("run", pipeline)

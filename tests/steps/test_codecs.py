@@ -67,10 +67,9 @@ def test_equal_maps_give_equal_bytes_whatever_their_order(tmp_path: Path) -> Non
     codec.write({"a": 1, "b": 2}, tmp_path / "1")
     codec.write({"b": 2, "a": 1}, tmp_path / "2")
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
-    with pytest.raises(CodecError, match=r"value\['x'\]\[1\] is a builtins.set"):
+    with pytest.raises(CodecError, match=r"\['x'\]\[1\] is a set"):
         codec.write({"x": [1, {2}]}, tmp_path / "3")
-    with pytest.raises(CodecError, match="as keys"):
-        codec.write({1: 2}, tmp_path / "3")
+    assert not codec.accepts({1: 2}), "a key that is no text would come back as text"
 
 
 def test_models_come_back_and_predict_alike(tmp_path: Path) -> None:

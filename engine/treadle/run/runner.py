@@ -33,7 +33,7 @@ from treadle.domain.event import (
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.run import RunRecord, StepRecord
 from treadle.domain.task import Failure, Files, Outcome, Stored, Task
-from treadle.errors import InputError
+from treadle.errors import CodecError, InputError
 from treadle.executors.base import Executor
 from treadle.expression import ExpressionError
 from treadle.run import estimate, gate
@@ -45,6 +45,7 @@ from treadle.store import Result, Store
 
 Notify = Callable[[Event], None]
 Clock = Callable[[], float]
+RENEW = 20.0  # seconds after which leases are renewed while nothing happens
 POLL = 0.05  # seconds between looks at a result that another run is making
 
 
@@ -136,6 +137,8 @@ class _Runner:
                 expected=estimate.expected(self.steps, self.seconds),
             )
         )
+        for text in self.store.notices:
+            self._say(text)
         while not self.schedule.over:
             self.schedule.wake(self.clock())
             for name in self.schedule.take():
@@ -332,8 +335,9 @@ class _Runner:
         if self.elsewhere:
             timeout = POLL if timeout is None else min(timeout, POLL)
         assert self._executor is not None
-        for outcome in self._executor.wait(timeout):
+        for outcome in self._executor.wait(RENEW if timeout is None else min(timeout, RENEW)):
             self._outcome(outcome)
+        self.store.leases.renew()
         for name, decision in list(self.elsewhere.items()):
             if not self.store.leases.busy(decision.key.digest):
                 del self.elsewhere[name]
@@ -356,7 +360,7 @@ class _Runner:
         if changed:
             self._say(f"input '{changed}' changed while the step ran: its result is used but not recorded", step.id)
         elif step.caching.enabled:
-            self._results.append(self._result(step, decision, outcome))
+            self._results.append(_result(self.start, step, decision, outcome))
         if changed or not step.caching.enabled:
             self.store.leases.release([decision.key.digest])
         self.outputs[step.id] = outcome.outputs
@@ -379,19 +383,6 @@ class _Runner:
             log=task.log,
         )
         self._done(step, done)
-
-    def _result(self, step: PlannedStep, decision: Decision, outcome: Outcome) -> Result:
-        return Result(
-            key=decision.key.digest,
-            outputs=outcome.outputs,
-            metrics=outcome.metrics,
-            parts=decision.key.parts,
-            pipeline=self.plan.pipeline,
-            step=step.id,
-            run_id=self.start.run_id,
-            created=outcome.finished,
-            seconds=outcome.finished - outcome.started,
-        )
 
     def _changed_inputs(self, step: PlannedStep) -> str:
         """The name of a data entry whose files are not what they were when the step was decided, or nothing."""
@@ -422,7 +413,7 @@ class _Runner:
         verdicts = gate.judge(step, self.metrics[step.id], self.plan.params, self.metrics) if step.gates else []
         for name, path in step.save.items():
             if name in done.outputs:
-                self.store.objects.restore(done.outputs[name], os.path.join(self.project.root, path))
+                self._save(step, done.outputs[name], path)
         self._set(_with_gates(done, verdicts))
         broken = next((v for v in verdicts if not v.passed), None)
         if broken is None:
@@ -431,6 +422,13 @@ class _Runner:
         figures = ", ".join(f"{name} = {value:.6g}" for name, value in broken.values.items()) or broken.note
         reason = f"the gate of '{step.id}' did not hold: {broken.text} ({figures})"
         self._skipped(self.schedule.stop_below(step.id, reason))
+
+    def _save(self, step: PlannedStep, artifact: Artifact, path: str) -> None:
+        """Keep the copy in the project's tree; a damaged object is a notice, and a miss the next time."""
+        try:
+            self.store.objects.restore(artifact, os.path.join(self.project.root, path))
+        except CodecError as error:
+            self._say(f"'{path}' could not be saved: {error}; the next run makes it again", step.id)
 
     def _failed(self, step: PlannedStep, failure: Failure, outcome: Outcome | None) -> None:
         now = self.clock()
@@ -469,16 +467,31 @@ class _Runner:
 
     def _flush(self) -> None:
         """Everything that ended since the last turn becomes durable in one transaction."""
-        if self._results:
-            self.store.results.put(self._results)
-            self.store.leases.release([result.key for result in self._results])
-            self._results = []
-        if self._unsaved and (self._executor is not None or self.schedule.over):
+        if not self._results and not (self._unsaved and (self._executor is not None or self.schedule.over)):
+            return
+        with self.store.database.transaction():
+            if self._results:
+                self.store.results.put(self._results)
+                self.store.leases.release([result.key for result in self._results])
             self.store.history.add_steps(self.start.run_id, self._unsaved)
-            self._unsaved = []
+        self._results, self._unsaved = [], []
 
     def _say(self, text: str, step: str = "") -> None:
         self.notify(Notice(run_id=self.start.run_id, at=self.clock(), text=text, step=step))
+
+
+def _result(run: RunRecord, step: PlannedStep, decision: Decision, outcome: Outcome) -> Result:
+    return Result(
+        key=decision.key.digest,
+        outputs=outcome.outputs,
+        metrics=outcome.metrics,
+        parts=decision.key.parts,
+        pipeline=run.pipeline,
+        step=step.id,
+        run_id=run.run_id,
+        created=outcome.finished,
+        seconds=outcome.finished - outcome.started,
+    )
 
 
 def _with_gates(done: StepRecord, verdicts: list[record.GateVerdict]) -> StepRecord:

@@ -40,6 +40,7 @@ def perform(task: Task) -> Outcome:
             outputs, metrics = command.run(task, objects)
         else:
             outputs, metrics = _function(task, objects)
+        objects.sync()
     except StepError as error:
         failure = Failure("error", str(error))
     except CommandFailed as error:

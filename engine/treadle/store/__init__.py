@@ -1,9 +1,25 @@
-"""Everything durable under `.treadle/`; nobody else opens a file or a database there."""
+"""Everything durable: values by digest, results by key, the history of runs, and what is known of files.
 
-from treadle.store.codecs import add_list, decode, encode
-from treadle.store.files import Data, FileDigests
-from treadle.store.objects import Objects
+Nobody else opens a file or a database under `.treadle/`, but for logs and scratch folders.
+"""
+
+from treadle.store.codecs import decode, encode
+from treadle.store.data import Data
+from treadle.store.history import RunSummary
+from treadle.store.objects import Objects, add_list
 from treadle.store.open import Store, open_store
+from treadle.store.process import Process
 from treadle.store.results import Result
 
-__all__ = ["Data", "FileDigests", "Objects", "Result", "Store", "add_list", "decode", "encode", "open_store"]
+__all__ = [
+    "Data",
+    "Objects",
+    "Process",
+    "Result",
+    "RunSummary",
+    "Store",
+    "add_list",
+    "decode",
+    "encode",
+    "open_store",
+]

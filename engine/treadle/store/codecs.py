@@ -1,175 +1,357 @@
-"""Value ↔ file through codecs; those for plain values are here, the others come with plug-ins."""
+"""Values to artifacts and back.
 
-import math
+encode                       decode
+├── choose: forced, or the   ├── list: decode each item
+│   first that accepts       ├── built in, one file: read and prove the bytes, parse them
+├── built in: bytes          └── others: prove and show the object as a file or folder, Codec.read
+└── others: Codec.write, then add the file or folder
+"""
+
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from treadle.authoring import Codec
 from treadle.domain.artifact import Artifact
-from treadle.errors import CodecError
-from treadle.store.objects import FOLDER, LIST, Objects
+from treadle.errors import CodecError, did_you_mean
+from treadle.store import tree
+from treadle.store.objects import LIST, Objects, is_folder
+from treadle.store.scratch import temporary
 
-SMALL = 1 << 16
 
+class _Whole:
+    """A codec whose values are bytes in memory, so that what was proved is what is read."""
 
-class JsonCodec:
-    """None, bool, int, float, str and lists and maps of them; keys in order, so equal values give equal bytes."""
-
-    name = "json"
-    suffix = ".json"
+    name = ""
+    suffix = ""
     folder = False
 
     def accepts(self, value: Any) -> bool:
-        return value is None or isinstance(value, bool | int | float | dict | list | tuple)
+        raise NotImplementedError
+
+    def dump(self, value: Any) -> bytes:
+        raise NotImplementedError
+
+    def parse(self, data: bytes) -> Any:
+        raise NotImplementedError
 
     def write(self, value: Any, path: Path) -> None:
-        import json  # lazy: only a worker encodes values
-
-        try:
-            path.write_text(json.dumps(_plain(value, "value"), sort_keys=True, ensure_ascii=False), encoding="utf-8")
-        except (TypeError, ValueError, RecursionError) as error:
-            raise CodecError(str(error)) from None
+        """Store the value in a file."""
+        path.write_bytes(self.dump(value))
 
     def read(self, path: Path) -> Any:
-        import json  # lazy: only a worker decodes values
+        """Return the value stored in a file."""
+        return self.parse(path.read_bytes())
 
-        return json.loads(path.read_bytes())
+
+class JsonCodec(_Whole):
+    """None, numbers, text, lists, tuples and dicts with text as keys, all the way down; tuples come back as lists.
+
+    Keys are sorted; NaN and the infinities are written as Python does; numpy scalars become plain numbers.
+    A top-level text is left to the text codec.
+    """
+
+    name = "json"
+    suffix = ".json"
+
+    def accepts(self, value: Any) -> bool:
+        return not isinstance(value, str) and misfit(value) == ""
+
+    def dump(self, value: Any) -> bytes:
+        import json  # lazy: 4 ms that a run with nothing to do spares
+
+        try:
+            return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode("ascii")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise CodecError(f"this value is no JSON: {misfit(value) or error}") from error
+
+    def parse(self, data: bytes) -> Any:
+        import json  # lazy: 4 ms that a run with nothing to do spares
+
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise CodecError(f"stored JSON does not read back: {error}") from error
 
 
-class TextCodec:
+class TextCodec(_Whole):
     """A str, as UTF-8."""
 
     name = "text"
     suffix = ".txt"
-    folder = False
 
     def accepts(self, value: Any) -> bool:
-        return type(value) is str
+        return isinstance(value, str)
 
-    def write(self, value: Any, path: Path) -> None:
-        path.write_bytes(value.encode("utf-8", "surrogatepass"))
+    def dump(self, value: Any) -> bytes:
+        if not isinstance(value, str):
+            raise CodecError(f"codec 'text' stores str, not {_kind(value)}")
+        return value.encode("utf-8", "surrogatepass")
 
-    def read(self, path: Path) -> Any:
-        return path.read_bytes().decode("utf-8", "surrogatepass")
+    def parse(self, data: bytes) -> Any:
+        try:
+            return data.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise CodecError(f"stored text does not read back: {error}") from error
 
 
-class BytesCodec:
-    """Bytes as they are."""
+class BytesCodec(_Whole):
+    """bytes, and bytearray, which comes back as bytes."""
 
     name = "bytes"
     suffix = ".bin"
-    folder = False
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, bytes | bytearray)
 
-    def write(self, value: Any, path: Path) -> None:
-        path.write_bytes(bytes(value))
+    def dump(self, value: Any) -> bytes:
+        if not self.accepts(value):
+            raise CodecError(f"codec 'bytes' stores bytes, not {_kind(value)}")
+        return bytes(value)
 
-    def read(self, path: Path) -> Any:
-        return path.read_bytes()
+    def parse(self, data: bytes) -> Any:
+        return data
 
 
-class PickleCodec:
-    """Any value through cloudpickle; only where an output declares it, since pickles run code when read."""
+class PickleCodec(_Whole):
+    """Any value that cloudpickle can pickle; only where the pipeline file asks for it, as pickles are code."""
 
     name = "pickle"
     suffix = ".pkl"
-    folder = False
 
     def accepts(self, value: Any) -> bool:
         return False
 
-    def write(self, value: Any, path: Path) -> None:
-        import cloudpickle  # lazy: only for outputs that declare it
+    def dump(self, value: Any) -> bytes:
+        import cloudpickle  # lazy: 30 ms that only pickles need
 
-        with open(path, "wb") as file:
-            cloudpickle.dump(value, file, protocol=5)
+        return bytes(cloudpickle.dumps(value, protocol=5))
+
+    def parse(self, data: bytes) -> Any:
+        import pickle  # lazy: only pickles need it
+
+        return pickle.loads(data)  # noqa: S301 -- its digest was proved against the record of a run made here
+
+
+class _Place:
+    """A path the step made: its content is stored, and it comes back as the path of a read-only copy."""
+
+    name = ""
+    suffix = ""
+    folder = False
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, PurePath) and (os.path.isdir(value) if self.folder else os.path.isfile(value))
+
+    def write(self, value: Any, path: Path) -> None:
+        """Copy what the path names."""
+        import shutil  # lazy: not used by `encode`, which stores the original
+
+        if not isinstance(value, str | PurePath) or os.path.isdir(value) != self.folder:
+            raise CodecError(f"codec '{self.name}' stores the path of a {self.name} that exists, not {_kind(value)}")
+        if self.folder:
+            shutil.copytree(value, path, symlinks=True)
+        else:
+            shutil.copyfile(value, path)
 
     def read(self, path: Path) -> Any:
-        import cloudpickle  # lazy: only for outputs that declare it
+        """Return the path itself."""
+        return path
 
-        with open(path, "rb") as file:
-            return cloudpickle.load(file)
+
+class FileCodec(_Place):
+    """A pathlib.Path of a file."""
+
+    name = "file"
+
+
+class FolderCodec(_Place):
+    """A pathlib.Path of a folder."""
+
+    name = "folder"
+    folder = True
+
+
+class ListCodec(_Whole):
+    """The list that a matrix or foreach makes: a list of artifacts. `encode` never chooses it; `decode` reads it."""
+
+    name = LIST
+    suffix = ".json"
+
+    def accepts(self, value: Any) -> bool:
+        return False
+
+    def dump(self, value: Any) -> bytes:
+        raise CodecError("codec 'list' is for what a matrix or foreach makes; return a list without naming a codec")
+
+    def parse(self, data: bytes) -> Any:
+        raise CodecError("a list of artifacts is read item by item")
+
+
+BUILTIN: Mapping[str, Codec] = {
+    codec.name: codec
+    for codec in (JsonCodec(), TextCodec(), BytesCodec(), FileCodec(), FolderCodec(), PickleCodec(), ListCodec())
+}
 
 
 def encode(
-    value: Any, codecs: Sequence[Codec], objects: Objects, scratch: str, name: str, forced: str | None
+    value: Any,
+    codecs: Sequence[Codec],
+    objects: Objects,
+    scratch: str | os.PathLike[str],
+    name: str,
+    forced: str | None = None,
 ) -> Artifact:
-    """Store a value as an artifact called `name`.
+    """Store the value of output `name` with codec `forced`, or the first of `codecs` that accepts it.
 
-    A Path is stored as the file or folder it names. Raises CodecError for a value that no codec takes.
+    `scratch` is a folder of the step's own: files returned from there are taken, others are copied.
+    Raises CodecError when no codec fits, naming the type and what to do; StoreError.
     """
-    os.makedirs(scratch, exist_ok=True)
-    if isinstance(value, Path) and forced is None:
-        return _store_path(value, objects, scratch)
-    codec = next((c for c in codecs if (c.name == forced if forced else c.accepts(value))), None)
-    if codec is None:
-        if forced:
-            raise CodecError(f"output '{name}': no codec is called '{forced}'")
-        kind = f"{type(value).__module__}.{type(value).__qualname__}"
-        hint = f"return a table, an array, a model or plain values, or declare `out: {{{name}: {{codec: pickle}}}}`"
-        raise CodecError(f"output '{name}' is a {kind}, which no codec stores: {hint}")
-    path = Path(scratch) / f"{name}{codec.suffix}"
-    try:
-        codec.write(value, path)
-    except CodecError as error:
-        raise CodecError(f"output '{name}': {error}") from None
+    if not tree.safe(name) or "/" in name:
+        raise CodecError(f"'{name}' is no name for an output")
+    codec = _choose(value, codecs, name, forced)
+    if isinstance(codec, _Whole):
+        return objects.add_bytes(codec.dump(value), codec.name, name + codec.suffix)
+    if isinstance(codec, _Place):
+        return _store_place(value, codec, objects, os.fspath(scratch), name)
+    part = os.path.join(temporary(os.fspath(scratch)), name + codec.suffix)
+    os.makedirs(os.path.dirname(part))
+    codec.write(value, Path(part))
+    if not os.path.exists(part):
+        raise CodecError(f"codec '{codec.name}' wrote nothing for output '{name}'")
     if codec.folder:
-        return _with_codec(objects.add_folder(str(path), path.name, scratch), codec.name)
-    return objects.add_file(str(path), codec.name, path.name)
+        return objects.add_folder(part, codec.name, name + codec.suffix, give=True)
+    return objects.add_file(part, codec.name, name + codec.suffix, give=True)
 
 
 def decode(
-    artifact: Artifact, find: Mapping[str, Codec] | Callable[[str], Codec], objects: Objects, scratch: str
+    artifact: Artifact,
+    codecs: Mapping[str, Codec] | Callable[[str], Codec],
+    objects: Objects,
+    scratch: str | os.PathLike[str],
 ) -> Any:
-    """The value of an artifact, whose bytes are proved on the way; raises CodecError when they are damaged."""
-    folder = os.path.join(scratch, f"in-{artifact.digest[:16]}")
+    """The value of an artifact, with the digest of its content proved.
+
+    `codecs` finds a codec by name; it is asked only for those that are not built in. Files and folders appear
+    under `scratch`. Raises CodecError when the content is missing or damaged (it is
+    moved aside then) or its codec is not installed.
+    """
     if artifact.codec == LIST:
-        return [decode(member, find, objects, scratch) for member in objects.members(artifact)]
-    if artifact.codec in ("file", FOLDER):
-        return Path(objects.hand_out(artifact, folder))
-    codec = find[artifact.codec] if isinstance(find, Mapping) else find(artifact.codec)
-    return codec.read(Path(objects.hand_out(artifact, folder)))
+        return [decode(item, codecs, objects, scratch) for item in objects.items(artifact)]
+    codec = BUILTIN.get(artifact.codec)
+    if codec is None:
+        codec = codecs.get(artifact.codec) if isinstance(codecs, Mapping) else codecs(artifact.codec)
+    if codec is None:
+        text = f"codec '{artifact.codec}', which stored this value, is not installed"
+        raise CodecError(f"{text}; install the plug-in it came from, or run the step again")
+    if isinstance(codec, _Whole) and not is_folder(artifact):
+        return codec.parse(objects.read(artifact))
+    place = objects.hand_out(artifact, os.path.join(scratch, artifact.digest[:16]))
+    return codec.read(Path(place))
 
 
-def add_list(objects: Objects, artifacts: Sequence[Artifact]) -> Artifact:
-    """A list of artifacts as an artifact of its own."""
-    from msgspec import json  # lazy: only a matrix or foreach without select needs it
-
-    scratch = os.path.join(os.path.dirname(objects.folder), "tmp", f"list-{os.getpid()}")
-    stored = objects.add_bytes(json.encode(artifacts), LIST, "list.json", scratch)
-    os.rmdir(scratch)
-    return stored
-
-
-def _store_path(value: Path, objects: Objects, scratch: str) -> Artifact:
-    if value.is_dir():
-        return objects.add_folder(str(value), value.name, scratch)
-    if not value.is_file():
-        raise CodecError(f"the step returned the path {value}, but there is no such file")
-    return objects.add_file(str(value), "file", value.name, keep=True)
+def _choose(value: Any, codecs: Sequence[Codec], name: str, forced: str | None) -> Codec:
+    if forced is not None:
+        for codec in codecs:
+            if codec.name == forced:
+                return codec
+        if forced in BUILTIN:
+            return BUILTIN[forced]
+        hint = did_you_mean(forced, [*(codec.name for codec in codecs), *BUILTIN])
+        raise CodecError(f"output '{name}': no codec is called '{forced}'; {hint}".rstrip("; "))
+    for codec in (*codecs, *BUILTIN.values()):
+        if codec.accepts(value):
+            return codec
+    raise CodecError(f"output '{name}' is {_refusal(value)}\n{_advice(value, name)}")
 
 
-def _with_codec(artifact: Artifact, codec: str) -> Artifact:
-    return Artifact(artifact.digest, codec, artifact.size, artifact.name)
+def _store_place(value: Any, codec: _Place, objects: Objects, scratch: str, name: str) -> Artifact:
+    if not isinstance(value, str | PurePath) or not (os.path.isdir if codec.folder else os.path.isfile)(value):
+        raise CodecError(f"output '{name}' is to be a {codec.name}, but it is {_refusal(value)}")
+    real = os.path.realpath(value)
+    own = real.startswith(os.path.realpath(scratch) + os.sep)
+    label = os.path.basename(os.path.abspath(value)) or name
+    if not label.isprintable():
+        label = name  # such as bytes that are no UTF-8, which no record can hold
+    if codec.folder:
+        return objects.add_folder(real, codec.name, label, give=own)
+    return objects.add_file(real, codec.name, label, give=own)
 
 
-def _plain(value: Any, at: str) -> Any:
-    """The value with numpy's scalars made plain; raises TypeError naming the place of what JSON cannot hold."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return float(value) if not math.isnan(value) else math.nan
+def _refusal(value: Any) -> str:
+    if isinstance(value, PurePath):
+        what = "neither a file nor a folder" if os.path.exists(value) else "nothing"
+        return f"the path {value}, but there is {what} there"
+    if isinstance(value, dict | list | tuple):
+        return f"a {type(value).__name__} that cannot be stored as JSON: {misfit(value)}"
+    return f"a {_kind(value)}, which no codec stores"
+
+
+def _advice(value: Any, name: str) -> str:
+    if isinstance(value, PurePath):
+        return "create the file or folder before the step returns its path"
+    return (
+        "return a type that has a codec (numbers, text, lists and dicts of them, bytes, a pathlib.Path of a file "
+        f"or folder, or what a plug-in stores), or declare `out: {{{name}: {{codec: pickle}}}}`"
+    )
+
+
+def _kind(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def misfit(value: Any) -> str:
+    """What keeps a value from being JSON, with its place in the value; empty when nothing does."""
+    try:
+        return _misfit(value, "")
+    except RecursionError:
+        return "it contains itself, or is nested too deeply"
+
+
+def _misfit(value: Any, place: str) -> str:
+    if value is None or isinstance(value, str | bool | int | float):
+        return ""
     if isinstance(value, dict):
-        for key in value:
+        for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{at} has the key {key!r}: JSON takes only text as keys")
-        return {key: _plain(item, f"{at}[{key!r}]") for key, item in value.items()}
+                return f"{place or 'it'} has the key {key!r}, and keys must be text"
+            found = _misfit(item, f"{place}[{key!r}]")
+            if found:
+                return found
+        return ""
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{at}[{number}]") for number, item in enumerate(value)]
-    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return _plain(value.item(), at)
-    raise TypeError(f"{at} is a {type(value).__module__}.{type(value).__qualname__}, which JSON cannot hold")
+        for position, item in enumerate(value):
+            found = _misfit(item, f"{place}[{position}]")
+            if found:
+                return found
+        return ""
+    if _is_numpy_scalar(value) and isinstance(value.item(), str | bool | int | float):
+        return ""
+    return f"{place or 'it'} is a {_kind(value)}"
+
+
+def _plain(value: Any) -> Any:
+    """The value in plain types, so that equal values give equal text."""
+    if value is None or isinstance(value, bool):
+        return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return value if type(value) is kind else kind(_unwrapped(value))
+    if isinstance(value, dict):
+        return {str(_unwrapped(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if _is_numpy_scalar(value):
+        return _plain(value.item())
+    raise TypeError(f"a {_kind(value)}")
+
+
+def _unwrapped(value: Any) -> Any:
+    """The member of an enumeration as its value: str() of it would give its name."""
+    return getattr(value, "_value_", value)
+
+
+def _is_numpy_scalar(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and type(value).__name__ != "ndarray" and hasattr(value, "item")

@@ -1,103 +1,278 @@
-"""The one SQLite file: opened on first use, made by whoever comes first, set aside when damaged."""
+"""The one SQLite file: opened on first use, made and migrated without races, set aside when damaged.
 
+Database.write / transaction
+└── _connected          the connection of this process, opened anew after a fork or when the file was replaced
+    └── _open           connect, then under a file lock: set aside if damaged, create, migrate
+"""
+
+import errno
+import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from treadle.errors import StoreError
+from treadle.store.schema import MIGRATIONS
 
-SCHEMA = (
-    """
-    CREATE TABLE results (key TEXT PRIMARY KEY, pipeline TEXT, step TEXT, created REAL, seconds REAL, body BLOB)
-        WITHOUT ROWID;
-    CREATE INDEX results_by_step ON results (pipeline, step, created);
-    CREATE TABLE runs (run_id TEXT PRIMARY KEY, pipeline TEXT, started REAL, finished REAL, status TEXT,
-        pid INTEGER, begun TEXT, body BLOB) WITHOUT ROWID;
-    CREATE INDEX runs_by_time ON runs (started);
-    CREATE TABLE steps (run_id TEXT, step TEXT, fate TEXT, finished REAL, body BLOB, PRIMARY KEY (run_id, step))
-        WITHOUT ROWID;
-    CREATE INDEX steps_by_name ON steps (step, finished);
-    CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT)
-        WITHOUT ROWID;
-    CREATE TABLE memo (kind TEXT, key TEXT, value BLOB, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-    """,
-)
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+WAIT = 30.0  # seconds to wait for another writer
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+REASONS = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space, `treadle cache gc` may help",
+    sqlite3.SQLITE_BUSY: f"another process kept it locked for {WAIT:.0f} seconds; try again",
+    sqlite3.SQLITE_LOCKED: f"another process kept it locked for {WAIT:.0f} seconds; try again",
+    sqlite3.SQLITE_READONLY: "it is read-only; make the project's folder writable for you",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; make the project's folder writable for you",
+    sqlite3.SQLITE_PERM: "permission denied; make the project's folder writable for you",
+    sqlite3.SQLITE_IOERR: "reading or writing the disk failed",
+}
+
+
+class DamagedDatabase(StoreError):
+    """The file was not a sound database; it has been set aside and a new one takes its place."""
 
 
 class Database:
-    """A connection that is made when first needed; every error of SQLite becomes a StoreError in words."""
+    """One connection to `state.db`; `notices` collects what the user should be told.
 
-    def __init__(self, path: str) -> None:
+    Every method raises StoreError when the file cannot be read or written. Writes are durable
+    when the method returns, unless `durable=False` asks for speed where a loss costs nothing.
+    """
+
+    def __init__(self, path: str, notices: list[str] | None = None) -> None:
         self.path = path
+        self.notices: list[str] = [] if notices is None else notices
+        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._process = 0
+        self._inode = 0
+        self._depth = 0
+        self._inherited: list[sqlite3.Connection] = []
 
-    def query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a SELECT."""
-        with self._errors():
-            return self._open().execute(sql, values).fetchall()
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a query."""
+        with self._lock:
+            for last in (False, True):
+                try:
+                    found: list[Row] = self._connected().execute(sql, values).fetchall()
+                    return found
+                except sqlite3.Error as error:
+                    self._recover(error)
+                    if last or self._depth:
+                        raise DamagedDatabase(f"{self.path} was damaged and has been set aside") from error
+        return []
 
-    def write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """One statement for each row, in one durable transaction, or as part of the one that is open."""
-        with self.transaction() as connection:
-            connection.executemany(sql, rows)
+    def change(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Execute one statement of a transaction and return how many rows it changed."""
+        assert self._depth, "changes belong in a transaction"
+        try:
+            return self._connected().execute(sql, values).rowcount
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def change_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        """Execute one statement of a transaction for each of `values`."""
+        assert self._depth, "changes belong in a transaction"
+        try:
+            self._connected().executemany(sql, values)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def write(self, work: Callable[[], T], durable: bool = True) -> T:
+        """Do `work` in a transaction; once more on a new database when the old one proves damaged."""
+        try:
+            with self.transaction(durable):
+                return work()
+        except DamagedDatabase:
+            if self._depth:
+                raise
+        with self.transaction(durable):
+            return work()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside becomes durable together, or not at all; may be nested."""
-        with self._errors():
-            connection = self._open()
-            if connection.in_transaction:
-                yield connection
+    def transaction(self, durable: bool = True) -> Iterator[None]:
+        """All changes inside become visible and durable together, or none; an inner one joins the outer one."""
+        with self._lock:
+            if self._depth:
+                yield
                 return
-            connection.execute("BEGIN IMMEDIATE")
+            connection = self._begin(durable)
+            self._depth = 1
             try:
-                yield connection
+                yield
                 connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            try:
-                self._connection = self._connect()
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
+            except sqlite3.Error as error:
+                self._abandon(connection)
+                self._recover(error)
+                raise DamagedDatabase(f"{self.path} was damaged and has been set aside") from error
+            except DamagedDatabase:
+                self._abandon(connection)
                 self._set_aside()
-                self._connection = self._connect()
+                raise
+            except BaseException:
+                self._abandon(connection)
+                raise
+            finally:
+                self._depth = 0
+                if not durable:
+                    with suppress(sqlite3.Error):
+                        connection.execute("PRAGMA synchronous=FULL")
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None and self._process == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def _begin(self, durable: bool) -> sqlite3.Connection:
+        for _ in range(3):
+            try:
+                connection = self._connected(fresh=True)
+                if not durable:  # in WAL mode NORMAL skips the sync at commit; the next durable commit makes up for it
+                    connection.execute("PRAGMA synchronous=NORMAL")
+                connection.execute("BEGIN IMMEDIATE")
+                return connection
+            except sqlite3.Error as error:
+                self._recover(error)
+        raise StoreError(f"{self.path} is damaged again and again; the disk may be failing")
+
+    def _abandon(self, connection: sqlite3.Connection) -> None:
+        with suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def _connected(self, fresh: bool = False) -> sqlite3.Connection:
+        if self._connection is not None:
+            if self._process != os.getpid():
+                # A connection must not be used or closed after a fork: closing would drop the parent's locks.
+                self._inherited.append(self._connection)
+                self._connection = None
+            elif fresh and _inode(self.path) != self._inode:
+                self.close()  # set aside or deleted by someone else: writing on would go nowhere
+        if self._connection is None:
+            self._connection = self._open()
+            self._process = os.getpid()
+            self._inode = _inode(self.path)
         return self._connection
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=60.0, isolation_level=None, check_same_thread=False)
-        if connection.execute("PRAGMA user_version").fetchone()[0] != len(SCHEMA):
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("BEGIN IMMEDIATE")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            for script in SCHEMA[version:]:
-                for statement in filter(str.strip, script.split(";")):
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {len(SCHEMA)}")
-            connection.execute("COMMIT")
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
+    def _open(self) -> sqlite3.Connection:
+        if not os.path.exists(self.path):
+            make_folder(os.path.dirname(self.path))
+        for _ in range(3):
+            connection: sqlite3.Connection | None = None
+            try:
+                connection = self._connect()
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                if version != len(MIGRATIONS):
+                    self._migrate(connection)
+                connection.execute("PRAGMA synchronous=FULL")
+                return connection
+            except sqlite3.Error as error:
+                self._connection = connection
+                self._inode = _inode(self.path)
+                self._recover(error)
+        raise StoreError(f"{self.path} is damaged again and again; the disk may be failing")
 
-    def _set_aside(self) -> None:
-        """A damaged database costs reruns, never wrong results: it is kept under another name."""
-        number = 1
-        while os.path.exists(f"{self.path}.damaged-{number}"):
-            number += 1
-        for suffix in ("", "-wal", "-shm"):
-            if os.path.exists(self.path + suffix):
-                os.replace(self.path + suffix, f"{self.path}.damaged-{number}{suffix}")
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        with self._alone():  # the switch to WAL does not wait for others by itself
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                if version > len(MIGRATIONS):
+                    text = f"{self.path} was written by a newer treadle"
+                    raise StoreError(f"{text}; upgrade treadle, or delete the folder to start anew")
+                for statements in MIGRATIONS[version:]:
+                    for statement in statements:
+                        connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+                connection.execute("COMMIT")
+            except BaseException:
+                self._abandon(connection)
+                raise
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock under which the file is made, migrated or set aside; the kernel frees it if we die."""
         try:
+            handle = os.open(f"{self.path}.making", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise os_failure(error, self.path) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
-        except sqlite3.Error as error:
-            text = f"the records in {self.path} cannot be read or written: {error}"
-            raise StoreError(text) from error
+        finally:
+            os.close(handle)
+
+    def _recover(self, error: sqlite3.Error) -> None:
+        """Set a damaged file aside and return; raise StoreError for everything else."""
+        failure = self._failure(error)
+        if not isinstance(failure, DamagedDatabase):
+            raise failure from error
+        self._set_aside()
+
+    def _set_aside(self) -> None:
+        with self._alone():
+            if _inode(self.path) == self._inode:  # else another process has already done it
+                number = 1
+                while os.path.exists(f"{self.path}.damaged-{number}"):
+                    number += 1
+                for tail in ("-shm", "-wal", ""):
+                    with suppress(FileNotFoundError):
+                        os.rename(self.path + tail, f"{self.path}.damaged-{number}{tail}")
+                self.notices.append(
+                    f"{self.path} was damaged; it is kept as {os.path.basename(self.path)}.damaged-{number} "
+                    "and a new one was made: steps run again where their results were only known there"
+                )
+            if self._connection is not None:
+                with suppress(sqlite3.Error):
+                    self._connection.close()
+                self._connection = None
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest is detail
+        if code in DAMAGED:
+            return DamagedDatabase(f"{self.path} was damaged and has been set aside")
+        return StoreError(f"{self.path}: {REASONS.get(code, error)} ({error})")
+
+
+def make_folder(folder: str) -> None:
+    """Make the store's folder, which keeps itself out of git; raises StoreError when that is not allowed."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        ignore = os.path.join(folder, ".gitignore")
+        if not os.path.exists(ignore):
+            with open(ignore, "w", encoding="utf-8") as file:
+                file.write("*\n")
+    except OSError as error:
+        raise os_failure(error, folder) from error
+
+
+def os_failure(error: OSError, path: str) -> StoreError:
+    """The StoreError that says what a failed system call means for the user."""
+    advice = {
+        errno.ENOSPC: "the disk is full; free some space, `treadle cache gc` may help",
+        errno.EDQUOT: "the disk quota is used up; free some space, `treadle cache gc` may help",
+        errno.EROFS: "the file system is read-only; work on a copy of the project that you may write to",
+        errno.EACCES: "permission denied; make the project's folder writable for you",
+        errno.EPERM: "permission denied; make the project's folder writable for you",
+        errno.ENOTDIR: "something in its place is not a folder; move it away",
+        errno.EEXIST: "something in its place is not a folder; move it away",
+    }
+    return StoreError(f"{error.filename or path}: {advice.get(error.errno or 0, error.strerror or str(error))}")
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0

@@ -1,130 +1,175 @@
-"""Digests of files outside the store. Content decides; size, times and inode only save hashing."""
+"""Digests of the user's files, remembered by size, times and inode so that nothing is hashed twice.
+
+Content decides; the stat cache only saves hashing. An entry is kept only when the file was at rest, that is
+not modified within RACY before it was hashed: a change within the same tick of the clock would go unseen.
+"""
 
 import os
 import time
-from collections.abc import Iterable
-from glob import glob, has_magic
+from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
-
-from treadle import digest
+from treadle import digest as digests
 from treadle.domain.spec import DataSource
-from treadle.errors import InputError, Problem, did_you_mean
+from treadle.errors import InputError, Problem
+from treadle.store.data import Data, Listing, data_identity, list_data, list_glob, list_path
 from treadle.store.database import Database
 
-FRESH = 2_000_000_000  # ns; a file younger than this may still change within one tick of its clock
-HIDDEN = (".treadle", ".git", "__pycache__")
-Stat = tuple[int, int, int, int]
+Signature = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
+
+RACY = 2_000_000_000  # nanoseconds
+PARALLEL = 8 << 20  # bytes from which on hashing is shared among threads
+ATTEMPTS = 3  # looks at a file that changes while it is read
 
 
-class Data(Struct, frozen=True):
-    """The identity of a data entry and its absolute paths; `shape` is file, folder or files."""
-
-    name: str
-    digest: str
-    shape: str
-    paths: tuple[str, ...]
-    stats: tuple[tuple[str, Stat], ...]
+def signature(path: str | os.PathLike[str]) -> Signature:
+    """What tells, almost always, whether a file is still the same; raises OSError."""
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 class FileDigests:
-    """Digests by path, remembered as long as the file's state is the same."""
+    """Digests of files by absolute path. Raises OSError for files that cannot be read, StoreError for the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: dict[str, tuple[Stat, str]] | None = None
+        self._known: dict[str, tuple[Signature, str]] = {}
+        self._loaded: set[str] = set()
 
-    def digest(self, path: str) -> str:
-        """The digest of one file; raises OSError when it cannot be read."""
-        return self.many([path])[path]
+    def digest(self, path: str | os.PathLike[str]) -> str:
+        """The digest of one file's content."""
+        return self.digest_many([path])[0]
 
-    def many(self, paths: Iterable[str]) -> dict[str, str]:
-        """Digests by path; only files whose state changed are read."""
-        known = self._load()
+    def digest_many(self, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+        """The digests of files, in their order; large ones are hashed on all cores."""
+        names = [os.path.abspath(path) for path in paths]
+        self._load(names)
         found: dict[str, str] = {}
-        fresh: list[tuple[str, int, int, int, int, str]] = []
-        now = time.time_ns()
-        for path in paths:
-            stat = signature(path)
-            kept = known.get(path)
-            if kept is not None and kept[0] == stat:
-                found[path] = kept[1]
-                continue
-            found[path] = made = digest.of_file(path)
-            if now - max(stat[1], stat[2]) > FRESH and signature(path) == stat:
-                known[path] = (stat, made)
-                fresh.append((path, *stat, made))
-        if fresh:
-            self._database.write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", fresh)
-        return found
+        open_: list[tuple[str, Signature]] = []
+        for name in names:
+            now = signature(name)
+            known = self._known.get(name)
+            if known is not None and known[0] == now:
+                found[name] = known[1]
+            else:
+                open_.append((name, now))
+        if open_:
+            self._hash(open_, found)
+        return [found[name] for name in names]
 
     def data(self, root: str, source: DataSource) -> Data:
-        """What a data entry is now; raises InputError when there is nothing at its path."""
-        if source.kind == "url":
-            text = (
-                f"data '{source.name}': opening {source.target} needs a remote store, which is not part of this version"
-            )
-            raise InputError([Problem("unsupported-data", text, source.where, "copy the file here and use path:")])
-        target = os.path.join(root, os.path.expanduser(source.target))
-        if has_magic(source.target):
-            fixed = target[: next(i for i, c in enumerate(target) if c in "*?[")].rpartition("/")[0]
-            paths = sorted(path for path in glob(target, recursive=True) if os.path.isfile(path))
-            shape = "files"
-        elif os.path.isdir(target):
-            fixed, paths, shape = target, _below(target), "folder"
-        else:
-            fixed, paths, shape = os.path.dirname(target), [target] if os.path.isfile(target) else [], "file"
-        if not paths:
-            raise InputError([self._missing(source, target)])
-        digests = self.many(paths)
-        if shape == "file":
-            identity = digest.of_value(["file", os.path.splitext(target)[1], digests[target]])
-        else:
-            identity = digest.of_value([shape, [[os.path.relpath(path, fixed), digests[path]] for path in paths]])
-        stats = tuple((path, signature(path)) for path in paths)
-        given = (target,) if shape == "folder" else tuple(paths)
-        return Data(source.name, identity, shape, given, stats)
-
-    def glob_digest(self, root: str, pattern: str) -> str:
-        """The digest of all files of a glob below the root, by relative name and content."""
-        paths = sorted(path for path in glob(os.path.join(root, pattern), recursive=True) if os.path.isfile(path))
-        digests = self.many(paths)
-        return digest.of_value([[os.path.relpath(path, root), digests[path]] for path in paths])
+        """The identity and the files of a data entry; raises InputError `missing-data` when there is nothing."""
+        listing = list_data(root, source)
+        return self._identify(source.name, listing)
 
     def changed(self, data: Data) -> bool:
-        """Whether a file of the entry is not in the state in which it was hashed."""
-        for path, stat in data.stats:
-            try:
-                if signature(path) != stat:
-                    return True
-            except OSError:
-                return True
+        """Whether the files of a data entry, their names or their content, are not what they were."""
+        again = list_path(data.root, data.target)
+        if again is None or again.names != data.names:
+            return True
+        try:
+            if data.settled and tuple(signature(path) for path in again.paths) == data.signatures:
+                return False
+            return self._identify("", again).digest != data.digest
+        except (OSError, InputError):
+            return True
+
+    def glob_digest(self, root: str, pattern: str) -> str:
+        """The digest of the names, relative to `root`, and the content of all files that match; none is fine."""
+        paths = list_glob(root, pattern)
+        names = [os.path.relpath(path, root) for path in paths]
+        return digests.of_value(["files", [list(pair) for pair in zip(names, self.digest_many(paths), strict=True)]])
+
+    def _identify(self, name: str, listing: Listing) -> Data:
+        now = time.time_ns()
+        try:
+            signatures = tuple(signature(path) for path in listing.paths)
+            contents = self.digest_many(listing.paths)
+        except OSError as error:
+            text = f"data '{name}': {error.filename} cannot be read: {error.strerror}"
+            raise InputError([Problem("unreadable-data", text, listing.where)]) from error
+        return Data(
+            digest=data_identity(listing, contents),
+            shape=listing.shape,
+            paths=listing.paths if listing.shape != "folder" else (listing.top,),
+            root=listing.root,
+            target=listing.target,
+            names=listing.names,
+            signatures=signatures,
+            settled=not any(_racy(one, now) for one in signatures),
+        )
+
+    def _load(self, names: Sequence[str]) -> None:
+        """Read what is known of these files: one by one, or a whole folder at once when there are many."""
+        missing = [name for name in names if name not in self._known]
+        columns = "path, size, mtime_ns, ctime_ns, inode, digest"
+        if len(missing) <= 8:
+            for name in missing:
+                self._remember(self._database.rows(f"SELECT {columns} FROM files WHERE path = ?", (name,)))
+            return
+        top = os.path.commonpath([os.path.dirname(name) for name in missing])
+        if top not in self._loaded:
+            self._loaded.add(top)
+            low = top.rstrip("/") + "/"
+            high = low[:-1] + "0"  # the character after the slash
+            sql = f"SELECT {columns} FROM files WHERE path >= ? AND path < ?"
+            self._remember(self._database.rows(sql, (low, high)))
+
+    def _remember(self, rows: Iterable[tuple[str, int, int, int, int, str]]) -> None:
+        for path, size, mtime, ctime, inode, digest in rows:
+            self._known[path] = ((size, mtime, ctime, inode), digest)
+
+    def _hash(self, files: Sequence[tuple[str, Signature]], found: dict[str, str]) -> None:
+        fresh: list[tuple[str, int, int, int, int, str]] = []
+        for (name, _), (after, digest, at) in zip(files, _hash_all(files), strict=True):
+            found[name] = digest
+            self._known.pop(name, None)
+            if after is not None and not _racy(after, at) and _is_text(name):
+                self._known[name] = (after, digest)
+                fresh.append((name, *after, digest))
+        if fresh:
+            sql = (
+                "INSERT OR REPLACE INTO files (path, size, mtime_ns, ctime_ns, inode, digest) VALUES (?, ?, ?, ?, ?, ?)"
+            )
+            self._database.write(lambda: self._database.change_many(sql, fresh), durable=False)
+
+
+Hashed = tuple[Signature | None, str, int]  # the file as it was hashed, None if it never rested; digest; when
+
+
+def _hash_all(files: Sequence[tuple[str, Signature]]) -> list[Hashed]:
+    if len(files) == 1 or sum(before[0] for _, before in files) < PARALLEL:
+        return [_hash_one(file) for file in files]
+    from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that unchanged files spare
+
+    from treadle.settings import cores  # lazy: only many bytes need it
+
+    with ThreadPoolExecutor(max(1, cores())) as pool:
+        return list(pool.map(_hash_one, files))
+
+
+def _hash_one(file: tuple[str, Signature]) -> Hashed:
+    path, before = file
+    digest, at = "", 0
+    for _ in range(ATTEMPTS):
+        at = time.time_ns()
+        digest = digests.of_file(path)
+        after = signature(path)
+        if after == before:
+            return after, digest, at
+        before = after
+    return None, digest, at
+
+
+def _racy(found: Signature, at: int) -> bool:
+    """Whether a file hashed at `at` may have changed since without a trace in its times."""
+    _, mtime, ctime, _ = found
+    return ctime > at - RACY or at - RACY < mtime <= at
+
+
+def _is_text(path: str) -> bool:
+    """Whether the database can hold the path; one that is no UTF-8 it cannot."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
         return False
-
-    def _load(self) -> dict[str, tuple[Stat, str]]:
-        if self._known is None:
-            rows = self._database.query("SELECT path, size, mtime, ctime, inode, digest FROM files")
-            self._known = {row[0]: ((row[1], row[2], row[3], row[4]), row[5]) for row in rows}
-        return self._known
-
-    def _missing(self, source: DataSource, target: str) -> Problem:
-        folder = os.path.dirname(target)
-        while folder and not os.path.isdir(folder):
-            folder = os.path.dirname(folder)
-        near = did_you_mean(os.path.basename(target), os.listdir(folder)) if os.path.isdir(folder) else ""
-        text = f"data '{source.name}': nothing is at {source.target}"
-        return Problem("missing-data", text, source.where, near or "paths are relative to the project's root")
-
-
-def signature(path: str) -> Stat:
-    """The state of a file: size, modification and change time in ns, inode."""
-    info = os.stat(path)
-    return (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
-
-
-def _below(folder: str) -> list[str]:
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in HIDDEN)
-        found += [os.path.join(parent, name) for name in files]
-    return sorted(found)
+    return True

@@ -1,87 +1,178 @@
-"""Run records; a run whose process is gone is interrupted, never running."""
+"""What happened: the runs, and what became of each step.
 
-import os
-from collections.abc import Sequence
+The steps of a run are kept in batches, as they were handed over. A batch is stored by its digest, so that
+the thousandth run with nothing to do costs no space.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
-from msgspec import msgpack
-from msgspec.structs import replace
+from msgspec import DecodeError, Struct, structs
+from msgspec.msgpack import Decoder, Encoder
 
+from treadle.digest import of_bytes
 from treadle.domain.run import INTERRUPTED, RUNNING, RunRecord, StepRecord
-from treadle.store.database import Database
+from treadle.errors import StoreError, input_error
+from treadle.store.database import Database, Row
+from treadle.store.process import Process, alive, this_process
+
+SILENCE = 24 * 3600.0  # seconds without a sign after which a run on a host that is out of sight counts as dead
+COLUMNS = "run_id, pipeline, path, plan, status, started, finished, params, git, beat, host, boot, pid, began"
+
+
+Runs = list[RunRecord]  # named here, since a method of History is called list
+
+
+class RunSummary(Struct, frozen=True):
+    """A run without its steps (`run.steps` is empty); `fates` counts them by fate."""
+
+    run: RunRecord
+    fates: dict[str, int]
+
+
+Summaries = list[RunSummary]
+Rows = list[Row]
+Batches = list[bytes]
 
 
 class History:
-    """Runs and what became of their steps."""
+    """The record of runs. Raises StoreError when the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._encode = Encoder().encode
+        self._decode = Decoder(list[StepRecord]).decode
+        self._decode_params = Decoder(dict[str, Any]).decode
 
     def start(self, run: RunRecord) -> None:
-        """Record that a run began, in this process."""
-        row = (
-            run.run_id,
-            run.pipeline,
-            run.started,
-            0.0,
-            RUNNING,
-            os.getpid(),
-            _begun(os.getpid()),
-            msgpack.encode(run),
+        """Record that this process has begun a run."""
+        me = this_process()
+        values = (
+            *(run.run_id, run.pipeline, run.path, run.plan, RUNNING, run.started, 0.0),
+            *(self._encode(run.params), run.git, time.time(), me.host, me.boot, me.pid, me.began),
         )
-        self._database.write("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row])
+        sql = f"INSERT OR REPLACE INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        # A run that a power loss forgets has done nothing yet: its first results make it durable with them.
+        self._database.write(lambda: self._database.change(sql, values), durable=False)
 
-    def add_steps(self, run_id: str, steps: list[StepRecord]) -> None:
-        """Record what became of steps, in one transaction."""
-        rows: list[tuple[Any, ...]] = [(run_id, s.id, s.fate, s.finished, msgpack.encode(s)) for s in steps]
-        self._database.write("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?)", rows)
+    def add_steps(self, run_id: str, steps: Sequence[StepRecord]) -> None:
+        """Record what became of some steps, in one transaction; a later record of a step replaces an earlier one."""
+        data = self._encode(list(steps))
+        digest = of_bytes(data)
+
+        def add() -> None:
+            if not self._database.rows("SELECT 1 FROM walks WHERE digest = ?", (digest,)):
+                self._database.change("INSERT INTO walks (digest, data) VALUES (?, ?)", (digest, data))
+            position = "(SELECT coalesce(max(position), 0) + 1 FROM run_walks WHERE run_id = ?)"
+            sql = f"INSERT INTO run_walks (run_id, position, digest) VALUES (?, {position}, ?)"
+            self._database.change(sql, (run_id, run_id, digest))
+            self._database.change("UPDATE runs SET beat = ? WHERE run_id = ?", (time.time(), run_id))
+
+        self._database.write(add)
 
     def finish(self, run_id: str, status: str, finished: float) -> None:
-        """Record how a run ended."""
-        self._database.write("UPDATE runs SET status = ?, finished = ? WHERE run_id = ?", [(status, finished, run_id)])
+        """Record the end of a run."""
+        sql = "UPDATE runs SET status = ?, finished = ? WHERE run_id = ?"
+        self._database.write(lambda: self._database.change(sql, (status, finished, run_id)))
 
     def get(self, run_id: str) -> RunRecord | None:
-        """A run by its id or the beginning of it, or the `last`; None when there is none."""
-        sql = "SELECT run_id, status, finished, pid, begun, body FROM runs"
+        """A run with its steps, by id, by the beginning of it, or `last`; None when there is none.
+
+        Raises InputError when several runs begin like that.
+        """
         if run_id == "last":
-            found = self._database.query(f"{sql} ORDER BY started DESC LIMIT 1")
+            rows = self._database.rows(f"SELECT {COLUMNS} FROM runs ORDER BY number DESC LIMIT 1")
         else:
-            pattern = run_id.replace("%", "").replace("_", "") + "%"
-            found = self._database.query(f"{sql} WHERE run_id LIKE ? ORDER BY started DESC LIMIT 2", (pattern,))
-            if len(found) > 1 and found[0][0] != run_id:
-                return None
-        return self._whole(found[0]) if found else None
+            sql = f"SELECT {COLUMNS} FROM runs WHERE substr(run_id, 1, ?) = ? ORDER BY run_id LIMIT 10"
+            rows = self._database.rows(sql, (len(run_id), run_id)) if run_id else []
+            exact = [row for row in rows if row[0] == run_id]
+            rows = exact or rows
+        if len(rows) > 1:
+            hint = "one of " + ", ".join(row[0] for row in rows)
+            raise input_error("ambiguous-run", f"more than one run begins with '{run_id}'", None, hint)
+        return self._record(rows[0], with_steps=True) if rows else None
 
-    def list(self, limit: int, pipeline: str | None = None) -> "list[RunRecord]":
+    def list(self, limit: int = 20, pipeline: str | None = None) -> Runs:
         """The newest runs with their steps, newest first."""
-        where, values = (" WHERE pipeline = ?", (pipeline, limit)) if pipeline else ("", (limit,))
-        sql = f"SELECT run_id, status, finished, pid, begun, body FROM runs{where} ORDER BY started DESC LIMIT ?"
-        return [self._whole(row) for row in self._database.query(sql, values)]
+        return [self._record(row, with_steps=True) for row in self._newest(limit, pipeline)]
 
-    def of_step(self, step: str, limit: int = 20) -> "Sequence[StepRecord]":
-        """What became of a step in the latest runs, newest first."""
-        sql = "SELECT body FROM steps WHERE step = ? ORDER BY finished DESC LIMIT ?"
-        return [msgpack.decode(row[0], type=StepRecord) for row in self._database.query(sql, (step, limit))]
+    def summaries(self, limit: int = 20, pipeline: str | None = None) -> Summaries:
+        """The newest runs without their steps but with the number of each fate, newest first."""
+        return [self._summary(row) for row in self._newest(limit, pipeline)]
 
-    def _whole(self, row: tuple[Any, ...]) -> RunRecord:
-        run_id, status, finished, pid, begun, body = row
-        if status == RUNNING and _begun(pid) != begun:
-            status = INTERRUPTED
-            self.finish(run_id, status, finished)
-        steps = self._database.query("SELECT step, body FROM steps WHERE run_id = ?", (run_id,))
-        records = {name: msgpack.decode(blob, type=StepRecord) for name, blob in steps}
-        return replace(msgpack.decode(body, type=RunRecord), status=status, finished=finished, steps=records)
+    def of_step(self, step: str, limit: int = 200) -> Iterator[StepRecord]:
+        """What became of a step in each of the newest `limit` runs, newest first."""
+        sought = step.encode()
+        rows = self._database.rows("SELECT run_id FROM runs ORDER BY number DESC LIMIT ?", (limit,))
+        for (run_id,) in rows:
+            for data in reversed(self._walks(run_id)):
+                if sought in data:  # spares reading ten thousand records for the sake of one
+                    yield from (record for record in self._steps(data) if record.id == step)
+
+    def living(self) -> Runs:
+        """The runs that are going on now, without steps."""
+        rows = self._database.rows(f"SELECT {COLUMNS} FROM runs WHERE status = ?", (RUNNING,))
+        return [run for row in rows if (run := self._record(row, with_steps=False)).status == RUNNING]
+
+    def recent(self, keep: int) -> Runs:
+        """The newest `keep` runs of every pipeline, with their steps."""
+        pipelines = self._database.rows("SELECT DISTINCT pipeline FROM runs")
+        return [run for (pipeline,) in pipelines for run in self.list(keep, pipeline)]
+
+    def _newest(self, limit: int, pipeline: str | None) -> Rows:
+        where = "" if pipeline is None else "WHERE pipeline = ?"
+        values = (limit,) if pipeline is None else (pipeline, limit)
+        return self._database.rows(f"SELECT {COLUMNS} FROM runs {where} ORDER BY number DESC LIMIT ?", values)
+
+    def _record(self, row: Row, with_steps: bool) -> RunRecord:
+        run_id, pipeline, path, plan, status, started, finished, params, git, beat = row[:10]
+        steps: dict[str, StepRecord] = {}
+        for data in self._walks(run_id) if with_steps else ():
+            steps.update((record.id, record) for record in self._steps(data))
+        run = RunRecord(
+            run_id=run_id,
+            pipeline=pipeline,
+            path=path,
+            plan=plan,
+            status=status,
+            started=started,
+            finished=finished,
+            params=self._decode_params(params),
+            steps=steps,
+            git=git,
+        )
+        if status != RUNNING or not _dead(Process(*row[10:14]), beat):
+            return run
+        end = max([beat, *(record.finished for record in steps.values())])
+        self._interrupted(run_id, end)
+        return structs.replace(run, status=INTERRUPTED, finished=end)
+
+    def _summary(self, row: Row) -> RunSummary:
+        run = self._record(row, with_steps=True)
+        fates: dict[str, int] = {}
+        for record in run.steps.values():
+            fates[record.fate] = fates.get(record.fate, 0) + 1
+        return RunSummary(structs.replace(run, steps={}), fates)
+
+    def _interrupted(self, run_id: str, end: float) -> None:
+        sql = "UPDATE runs SET status = ?, finished = ? WHERE run_id = ? AND status = ?"
+        values = (INTERRUPTED, end, run_id, RUNNING)
+        with suppress(StoreError):  # who may only read is told the truth all the same
+            self._database.write(lambda: self._database.change(sql, values))
+
+    def _walks(self, run_id: str) -> Batches:
+        sql = "SELECT data FROM run_walks JOIN walks USING (digest) WHERE run_id = ? ORDER BY position"
+        return [data for (data,) in self._database.rows(sql, (run_id,))]
+
+    def _steps(self, data: bytes) -> Iterable[StepRecord]:
+        try:
+            return self._decode(data)
+        except DecodeError:  # written by a version that meant something else by it
+            return ()
 
 
-def _begun(pid: int) -> str:
-    """When a process started, as the system tells it: tells a reused process number from the same process."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        pass
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return ""
-    return "alive"
+def _dead(process: Process, beat: float) -> bool:
+    lives = alive(process)
+    return time.time() - beat > SILENCE if lives is None else not lives

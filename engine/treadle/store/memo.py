@@ -1,31 +1,53 @@
-"""Small things worth keeping from one command to the next; losing them costs time, never truth."""
+"""Answers worth keeping: what was found out about a file or a function, by kind and key."""
 
+import time
+
+from treadle.errors import StoreError
 from treadle.store.database import Database
 
 
-class MemoTable:
-    """Values by kind and key, written together on flush."""
+class Memo:
+    """A table that can be lost at no cost but time; what is put is written by `flush`, all at once.
+
+    It never fails: where the store cannot be read or written, everything is found out anew.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kinds: dict[str, dict[str, bytes]] = {}
-        self._fresh: dict[tuple[str, str], bytes] = {}
+        self._new: dict[tuple[str, str], bytes] = {}
+        self._usable = True
 
     def get(self, kind: str, key: str) -> bytes | None:
-        """The value under a key, or None; a kind is read whole the first time."""
-        if kind not in self._kinds:
-            rows = self._database.query("SELECT key, value FROM memo WHERE kind = ?", (kind,))
-            self._kinds[kind] = dict(rows)
-        return self._kinds[kind].get(key)
+        """What was put under this kind and key, or None."""
+        found = self._new.get((kind, key))
+        if found is not None or not self._usable:
+            return found
+        try:
+            rows = self._database.rows("SELECT value FROM memo WHERE kind = ? AND key = ?", (kind, key))
+        except StoreError:
+            self._usable = False
+            return None
+        return rows[0][0] if rows else None
 
     def put(self, kind: str, key: str, value: bytes) -> None:
-        """Keep a value; it is durable after flush."""
-        self._kinds.setdefault(kind, {})[key] = value
-        self._fresh[kind, key] = value
+        """Keep a value; the next `flush` writes it."""
+        self._new[kind, key] = value
 
     def flush(self) -> None:
-        """Write what is new in one transaction."""
-        if self._fresh:
-            rows = [(kind, key, value) for (kind, key), value in self._fresh.items()]
-            self._database.write("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", rows)
-            self._fresh = {}
+        """Write what was put since the last time, in one transaction."""
+        if not self._new or not self._usable:
+            return
+        now = time.time()
+        rows = [(kind, key, now, value) for (kind, key), value in self._new.items()]
+        sql = "INSERT OR REPLACE INTO memo (kind, key, made, value) VALUES (?, ?, ?, ?)"
+        try:
+            self._database.write(lambda: self._database.change_many(sql, rows), durable=False)
+        except StoreError:
+            self._usable = False
+            return
+        self._new.clear()
+
+    def drop_older(self, than: float) -> None:
+        """Delete what was made before a time in seconds since the epoch."""
+        sql = "DELETE FROM memo WHERE made < ?"
+        self._database.write(lambda: self._database.change(sql, (than,)), durable=False)

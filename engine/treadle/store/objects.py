@@ -1,163 +1,318 @@
-"""Content by digest: immutable files under `objects/`, written once, renamed into place, verified when read."""
+"""Immutable files by the digest of their content: `objects/ab/cdef…`, mode 0444.
+
+A file comes in by way of `.treadle/tmp/`: written or linked there, made durable, then renamed into place, so
+that what stands under a digest is whole whenever the process dies. What proves damaged goes to
+`.treadle/damaged/` and counts as missing.
+"""
 
 import os
 import shutil
-from typing import Any
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 
-from msgspec import json
+from msgspec import DecodeError
+from msgspec.json import Decoder, Encoder
 
-from treadle import digest
+from treadle import digest as digests
 from treadle.domain.artifact import Artifact
-from treadle.errors import CodecError, StoreError
+from treadle.errors import CodecError
+from treadle.store import planting, tree
+from treadle.store.database import make_folder, os_failure
+from treadle.store.scratch import sync_folder, temporary
 
-FOLDER = "folder"
-LIST = "list"
+LIST = "list"  # the codec of a list of artifacts
+RECENT = 600.0  # seconds; an object found again after that long is marked as used, so that no sweep takes it
+
+_encode_list = Encoder().encode
+_decode_list = Decoder(list[Artifact]).decode
 
 
 class Objects:
-    """The object store below one folder; every method may be used by many processes at once."""
+    """The objects in a folder. Raises StoreError when the disk fails, CodecError for lost or damaged content."""
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = os.fspath(folder)
+        self._state = os.path.dirname(os.path.abspath(self.folder))
+        self._unsynced: set[str] = set()
+        self._lock = threading.Lock()
 
-    def path(self, name: str) -> str:
-        """Where the object of this digest lies, if it is there."""
-        return os.path.join(self.folder, name[:2], name[2:])
+    # putting in
+
+    def add_file(self, path: str | os.PathLike[str], codec: str, name: str = "", give: bool = False) -> Artifact:
+        """Store a file's content; with `give` the file itself becomes the object where the file system allows it."""
+        part = _part(self._state)
+        try:
+            if not (give and _link(os.fspath(path), part)):
+                shutil.copyfile(path, part)
+            return self._take(part, digests.of_file(part), os.stat(part).st_size, codec, name)
+        except OSError as error:
+            raise os_failure(error, os.fspath(path)) from error
+        finally:
+            with suppress(OSError):
+                os.unlink(part)
+
+    def add_bytes(self, data: bytes, codec: str, name: str = "") -> Artifact:
+        """Store bytes."""
+        found = Artifact(digests.of_bytes(data), codec, len(data), name)
+        try:
+            if self._already(found.digest, found.size):
+                return found
+            part = _part(self._state)
+            try:
+                with open(part, "wb") as file:
+                    file.write(data)
+                return self._take(part, found.digest, found.size, codec, name)
+            finally:
+                with suppress(OSError):
+                    os.unlink(part)
+        except OSError as error:
+            raise os_failure(error, self.folder) from error
+
+    def add_folder(
+        self, path: str | os.PathLike[str], codec: str = "folder", name: str = "", give: bool = False
+    ) -> Artifact:
+        """Store a folder: each file an object, and a manifest whose digest names the whole.
+
+        `size` is that of all files; `name`, the folder's own if not given, ends with a slash, which marks a
+        folder. Raises CodecError for links that lead outside of it.
+        """
+        members: list[tree.Member] = []
+        try:
+            for member, place in tree.walk(os.fspath(path)):
+                if member.target or os.path.isdir(place):
+                    members.append(member)
+                    continue
+                file = self.add_file(place, codec, give=give)
+                members.append(tree.Member(member.name, file.digest, file.size, member.executable))
+        except OSError as error:
+            raise os_failure(error, os.fspath(path)) from error
+        manifest = self.add_bytes(tree.encode(members), codec)
+        own = name.rstrip("/") or os.path.basename(os.path.abspath(path)) or "folder"
+        return Artifact(manifest.digest, codec, sum(member.size for member in members), own + "/")
+
+    def sync(self) -> None:
+        """Make the names of everything added since the last time durable; content is durable already."""
+        with self._lock:
+            folders, self._unsynced = self._unsynced, set()
+        try:
+            for folder in folders:
+                sync_folder(folder)
+        except OSError as error:
+            raise os_failure(error, self.folder) from error
+
+    # looking
+
+    def path(self, digest: str) -> str:
+        """Where an object stands, or would stand; raises CodecError for what is no digest."""
+        if len(digest) != 64 or not digest.isalnum():
+            raise CodecError(f"'{digest[:80]}' is not a digest")
+        return os.path.join(self.folder, digest[:2], digest[2:])
 
     def has(self, artifact: Artifact) -> bool:
-        """Whether the object is there with its size; its bytes are proved where they are used."""
+        """Whether everything that an artifact consists of is there, with the right sizes; content is not read."""
+        if artifact.codec != LIST and not is_folder(artifact):
+            return _sized(self.path(artifact.digest), artifact.size)
         try:
-            found = os.stat(self.path(artifact.digest)).st_size
-        except OSError:
+            if artifact.codec == LIST:
+                return all(self.has(item) for item in self.items(artifact))
+            return all(_sized(self.path(m.digest), m.size) for m in self.members(artifact) if m.is_file)
+        except CodecError:
             return False
-        return artifact.codec in (FOLDER, LIST) or found == artifact.size
 
     def verify(self, artifact: Artifact) -> bool:
-        """Whether the stored bytes have their digest, members of folders and lists included; damaged ones go."""
-        path = self.path(artifact.digest)
+        """Whether everything that an artifact consists of has its digest; what has not is moved aside."""
         try:
-            if digest.of_file(path) != artifact.digest:
-                os.unlink(path)
-                return False
-        except OSError:
+            if artifact.codec == LIST:
+                sound = [self.verify(item) for item in self.items(artifact)]  # all of them, not up to the first bad one
+            elif is_folder(artifact):
+                sound = [self._sound(member.digest) for member in self.members(artifact) if member.is_file]
+            else:
+                sound = [self._sound(artifact.digest)]
+        except CodecError:
             return False
-        whole = [self.verify(member) for member in self.members(artifact)]
-        return all(whole)
+        return all(sound)
 
-    def members(self, artifact: Artifact) -> list[Artifact]:
-        """What a folder or a list is made of; nothing for others."""
-        if artifact.codec == LIST:
-            return json.decode(self._bytes(artifact), type=list[Artifact])
-        if artifact.codec == FOLDER:
-            return [Artifact(d, "file", size, name) for name, d, size, _ in self._manifest(artifact)]
-        return []
+    def read(self, artifact: Artifact) -> bytes:
+        """The content of an object that is one file, with its digest proved."""
+        return self._content(artifact.digest)
 
-    def add_bytes(self, data: bytes, codec: str, name: str, scratch: str) -> Artifact:
-        """Store bytes."""
-        os.makedirs(scratch, exist_ok=True)
-        path = os.path.join(scratch, f".bytes-{digest.of_bytes(data)[:16]}")
-        with open(path, "wb") as file:
-            file.write(data)
-        return self.add_file(path, codec, name)
+    def items(self, artifact: Artifact) -> list[Artifact]:
+        """The artifacts in a list artifact."""
+        try:
+            return _decode_list(self._content(artifact.digest))
+        except DecodeError as error:
+            raise CodecError(f"a list of artifacts does not read back: {error}") from error
 
-    def add_file(self, path: str, codec: str, name: str, keep: bool = False) -> Artifact:
-        """Store a file by moving it into place, or a copy of it when `keep` is set or it lies on another disk."""
-        found = digest.of_file(path)
-        size = os.path.getsize(path)
-        target = self.path(found)
-        if not (os.path.exists(target) and os.path.getsize(target) == size and digest.of_file(target) == found):
-            self._place(path, target, keep)
-        elif not keep:
-            os.unlink(path)
-        return Artifact(found, codec, size, name)
+    def members(self, artifact: Artifact) -> tuple[tree.Member, ...]:
+        """What a folder artifact contains."""
+        return tree.decode(self._content(artifact.digest))
 
-    def add_folder(self, path: str, name: str, scratch: str) -> Artifact:
-        """Store a folder as a manifest of its files; raises CodecError for links that lead out of it."""
-        entries: list[tuple[str, str, int, bool]] = []
-        for parent, folders, files in os.walk(path):
-            folders.sort()
-            for file in sorted(files):
-                full = os.path.join(parent, file)
-                inside = os.path.realpath(full).startswith(os.path.realpath(path) + os.sep)
-                if os.path.islink(full) and not inside:
-                    raise CodecError(f"{os.path.relpath(full, path)} links to a place outside the folder")
-                added = self.add_file(full, "file", file, keep=True)
-                executable = bool(os.stat(full).st_mode & 0o100)
-                entries.append((os.path.relpath(full, path), added.digest, added.size, executable))
-        manifest = self.add_bytes(json.encode(sorted(entries)), FOLDER, name, scratch)
-        return Artifact(manifest.digest, FOLDER, sum(entry[2] for entry in entries), name)
+    def parts(self, artifact: Artifact) -> Iterator[str]:
+        """The digests of all objects that an artifact consists of, itself included, as far as they are there."""
+        yield artifact.digest
+        with suppress(CodecError):
+            if artifact.codec == LIST:
+                for item in self.items(artifact):
+                    yield from self.parts(item)
+            elif is_folder(artifact):
+                yield from (member.digest for member in self.members(artifact) if member.is_file)
 
-    def hand_out(self, artifact: Artifact, folder: str) -> str:
-        """A path under `folder` where a step finds the verified artifact under its own name.
+    # taking out
 
-        Files are copies: what a step does to them harms nothing. Raises CodecError when bytes are damaged.
+    def hand_out(self, artifact: Artifact, folder: str | os.PathLike[str]) -> str:
+        """Show an artifact as `folder/<its name>` to a step that reads it: links to the objects, digests proved.
+
+        Objects are read-only; the superuser, whom that does not stop, gets copies of all but large files,
+        and executables are copies for everyone. A folder's own folders are real, so files can be added.
         """
-        target = os.path.join(folder, artifact.name or "value")
-        if artifact.codec == FOLDER:
-            for name, found, size, executable in self._manifest(artifact):
-                self._copy(Artifact(found, "file", size), os.path.join(target, name), executable)
-            os.makedirs(target, exist_ok=True)
-        else:
-            self._copy(artifact, target, False)
+        name = artifact.name.removesuffix("/") or artifact.digest
+        if not tree.safe(name) or "/" in name:
+            raise CodecError(f"'{name}' is not the name of a file")
+        target = os.path.join(os.fspath(folder), name)
+        members = self._proved(artifact)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            if is_folder(artifact):
+                planting.plant(members, self.path, target, planting.show)
+            else:
+                planting.show(self.path(artifact.digest), target, False)
+        except OSError as error:
+            raise os_failure(error, target) from error
         return target
 
-    def restore(self, artifact: Artifact, target: str) -> None:
-        """Make `target` a copy of the artifact unless it is one already; replaced in one step."""
-        if artifact.codec != FOLDER and os.path.isfile(target) and digest.of_file(target) == artifact.digest:
-            return
-        os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-        beside = f"{target}.treadle-{os.getpid()}"
-        shutil.rmtree(beside, ignore_errors=True)
-        made = self.hand_out(artifact, beside)
-        if os.path.isdir(target) and artifact.codec == FOLDER:
-            shutil.rmtree(target)
-        os.replace(made, target)
-        shutil.rmtree(beside, ignore_errors=True)
-
-    def _copy(self, artifact: Artifact, target: str, executable: bool) -> None:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+    def restore(self, artifact: Artifact, target: str | os.PathLike[str]) -> None:
+        """Put a real copy of an artifact at `target`, whole or not at all; nothing is written where it is already."""
+        place = os.path.abspath(target)
         try:
-            shutil.copyfile(self.path(artifact.digest), target)
+            if planting.stands_at(artifact, is_folder(artifact), place):
+                return
+            members = self._proved(artifact)
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            part = _part(self._state)
+            if is_folder(artifact):
+                planting.plant(members, self.path, part, planting.copy)
+            else:
+                planting.copy(self.path(artifact.digest), part, False)
+            planting.move(part, place, _part(self._state))
         except OSError as error:
-            raise CodecError(f"the stored object {artifact.digest[:12]} is not there: {error.strerror}") from None
-        if digest.of_file(target) != artifact.digest:
-            raise CodecError(f"the stored object {artifact.digest[:12]} is damaged")
-        if executable:
-            os.chmod(target, 0o755)
+            raise os_failure(error, place) from error
 
-    def _bytes(self, artifact: Artifact) -> bytes:
+    # inside
+
+    def _take(self, part: str, digest: str, size: int, codec: str, name: str) -> Artifact:
+        if not self._already(digest, size):
+            os.chmod(part, 0o444)
+            _sync_file(part)
+            place = self.path(digest)
+            folder = os.path.dirname(place)
+            if not os.path.isdir(folder):
+                os.makedirs(folder, exist_ok=True)
+                with self._lock:
+                    self._unsynced.update((self.folder, self._state))
+            os.rename(part, place)
+            with self._lock:
+                self._unsynced.add(folder)
+        return Artifact(digest, codec, size, name)
+
+    def _already(self, digest: str, size: int) -> bool:
+        place = self.path(digest)
         try:
-            with open(self.path(artifact.digest), "rb") as file:
+            found = os.stat(place)
+        except OSError:
+            return False
+        if found.st_size != size:
+            return False
+        if time.time() - found.st_mtime > RECENT:
+            with suppress(OSError):
+                os.utime(place)
+        return True
+
+    def _content(self, digest: str) -> bytes:
+        try:
+            with open(self.path(digest), "rb") as file:
                 data = file.read()
+        except FileNotFoundError:
+            raise CodecError(f"the object {digest} is not in the store any more") from None
         except OSError as error:
-            raise CodecError(f"the stored object {artifact.digest[:12]} is not there: {error.strerror}") from None
-        if digest.of_bytes(data) != artifact.digest:
-            raise CodecError(f"the stored object {artifact.digest[:12]} is damaged")
+            raise os_failure(error, self.path(digest)) from error
+        if digests.of_bytes(data) != digest:
+            self._put_aside(digest)
+            raise CodecError(f"the object {digest} was damaged; it has been moved aside")
         return data
 
-    def _manifest(self, artifact: Artifact) -> list[tuple[str, str, int, bool]]:
-        found: Any = json.decode(self._bytes(artifact), type=list[tuple[str, str, int, bool]])
-        for entry in found:
-            if entry[0].startswith("/") or ".." in entry[0].split("/"):
-                raise CodecError("a stored folder names a path outside itself")
-        return list(found)
-
-    def _place(self, path: str, target: str, keep: bool) -> None:
-        """Flush, then rename: after a crash at any instant the object is whole or not there."""
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        beside = f"{target}.{os.getpid()}.tmp"
+    def _sound(self, digest: str) -> bool:
         try:
-            if keep or os.stat(path).st_dev != os.stat(self.folder).st_dev:
-                shutil.copyfile(path, beside)
-                if not keep:
-                    os.unlink(path)
-            else:
-                os.rename(path, beside)
-            with open(beside, "rb+") as file:
-                os.fsync(file.fileno())
-            os.chmod(beside, 0o444)
-            os.rename(beside, target)
+            if digests.of_file(self.path(digest)) == digest:
+                return True
+        except FileNotFoundError:
+            return False
         except OSError as error:
-            if os.path.exists(beside):
-                os.unlink(beside)
-            raise StoreError(f"the object store cannot be written: {error.strerror} ({self.folder})") from error
+            raise os_failure(error, self.path(digest)) from error
+        self._put_aside(digest)
+        return False
+
+    def _proved(self, artifact: Artifact) -> tuple[tree.Member, ...]:
+        """The members of a folder, none of a file; raises CodecError when a part is missing or damaged."""
+        if not self.verify(artifact):
+            raise CodecError(f"the stored content of '{artifact.name or artifact.digest}' is missing or damaged")
+        return self.members(artifact) if is_folder(artifact) else ()
+
+    def _put_aside(self, digest: str) -> None:
+        folder = os.path.join(self._state, "damaged")
+        try:
+            os.makedirs(folder, exist_ok=True)
+            os.rename(self.path(digest), os.path.join(folder, digest))
+        except FileNotFoundError:
+            pass  # another process was quicker
+        except OSError as error:
+            raise os_failure(error, folder) from error
+
+
+def is_folder(artifact: Artifact) -> bool:
+    """Whether an artifact is a folder, whatever codec made it: its name ends with a slash."""
+    return artifact.name.endswith("/")
+
+
+def add_list(objects: Objects, artifacts: list[Artifact]) -> Artifact:
+    """Store a list of artifacts as one artifact, which is read as the list of their values."""
+    return objects.add_bytes(_encode_list(artifacts), LIST)
+
+
+def _part(state: str) -> str:
+    folder = os.path.join(state, "tmp")
+    try:
+        if not os.path.isdir(folder):
+            make_folder(state)
+        return temporary(folder)
+    except OSError as error:
+        raise os_failure(error, folder) from error
+
+
+def _sized(path: str, size: int) -> bool:
+    try:
+        return os.stat(path).st_size == size
+    except OSError:
+        return False
+
+
+def _link(path: str, part: str) -> bool:
+    """Give a file a second name; False where the file system, or a symbolic link, does not allow it."""
+    if os.path.islink(path):
+        return False
+    try:
+        os.link(path, part)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return False
+    return True
+
+
+def _sync_file(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,54 +1,52 @@
-"""Opening `.treadle/`: all its parts as one record."""
+"""The store of a project: its parts, opened together, each at its first use."""
 
 import os
 
 from msgspec import Struct
 
-from treadle.errors import StoreError
 from treadle.store.database import Database
 from treadle.store.files import FileDigests
 from treadle.store.history import History
 from treadle.store.leases import Leases
-from treadle.store.memo import MemoTable
+from treadle.store.memo import Memo
 from treadle.store.objects import Objects
 from treadle.store.plans import Plans
 from treadle.store.results import Results
 
 
 class Store(Struct, frozen=True):
-    """The parts of a project's store; a record without behaviour."""
+    """A record of the parts; `folder` is `.treadle`. Wrap writes that belong together in `database.transaction()`.
+
+    `notices` collects what the user should be told, such as a damaged database that was set aside.
+    """
 
     folder: str
     objects: Objects
     results: Results
+    leases: Leases
     history: History
     files: FileDigests
-    memo: MemoTable
-    leases: Leases
+    memo: Memo
     plans: Plans
+    database: Database
+    notices: list[str]
 
 
-def open_store(root: str) -> Store:
-    """The store of the project at `root`, made when it is not there; raises StoreError when it cannot be."""
-    folder = os.path.join(root, ".treadle")
-    mark = os.path.join(folder, ".gitignore")
-    if not os.path.exists(mark):
-        try:
-            for name in ("objects", "logs", "tmp"):
-                os.makedirs(os.path.join(folder, name), exist_ok=True)
-            with open(mark, "w", encoding="ascii") as file:
-                file.write("*\n")
-        except OSError as error:
-            text = f"{folder} cannot be written: {error.strerror}; make the project's folder writable, or copy it"
-            raise StoreError(text) from error
-    database = Database(os.path.join(folder, "state.db"))
+def open_store(root: str | os.PathLike[str]) -> Store:
+    """The store of the project at `root`; nothing is read or made until a part of it is used."""
+    folder = os.path.join(os.path.abspath(root), ".treadle")
+    notices: list[str] = []
+    database = Database(os.path.join(folder, "state.db"), notices)
+    objects = Objects(os.path.join(folder, "objects"))
     return Store(
         folder=folder,
-        objects=Objects(os.path.join(folder, "objects")),
-        results=Results(database),
+        objects=objects,
+        results=Results(database, objects),
+        leases=Leases(database),
         history=History(database),
         files=FileDigests(database),
-        memo=MemoTable(database),
-        leases=Leases(os.path.join(folder, "leases")),
+        memo=Memo(database),
         plans=Plans(os.path.join(folder, "plans")),
+        database=database,
+        notices=notices,
     )

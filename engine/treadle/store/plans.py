@@ -1,36 +1,36 @@
-"""Compiled plans by name; losing one costs time, never truth."""
+"""Compiled plans in `.treadle/plans/`, by the digest of what they were made from."""
 
 import os
 
-MOST = 50
+from treadle.digest import of_bytes
+from treadle.store.database import make_folder, os_failure
+from treadle.store.scratch import replace_file
+
+MARK = 65  # a digest and a line feed come first, so that half a file is never taken for a plan
 
 
 class Plans:
-    """Files in one folder, the oldest removed when there are many."""
+    """Bytes by name; what is torn or missing is None, and is made again."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
 
-    def get(self, key: str) -> bytes | None:
-        """The plan of that name, or None."""
+    def get(self, digest: str) -> bytes | None:
+        """What was put under this digest, whole, or None."""
         try:
-            with open(os.path.join(self._folder, key), "rb") as file:
-                return file.read()
+            with open(os.path.join(self.folder, digest), "rb") as file:
+                content = file.read()
         except OSError:
             return None
+        data = content[MARK:]
+        return data if content[: MARK - 1].decode("ascii", "replace") == of_bytes(data) else None
 
-    def put(self, key: str, data: bytes) -> None:
-        """Keep a plan; written beside and renamed, so that a reader never sees half of it."""
-        os.makedirs(self._folder, exist_ok=True)
-        path = os.path.join(self._folder, key)
-        with open(f"{path}.{os.getpid()}", "wb") as file:
-            file.write(data)
-        os.replace(f"{path}.{os.getpid()}", path)
-        self._trim()
-
-    def _trim(self) -> None:
-        names = os.listdir(self._folder)
-        if len(names) > MOST:
-            by_age = sorted((os.stat(os.path.join(self._folder, name)).st_mtime_ns, name) for name in names)
-            for _, name in by_age[: len(names) - MOST]:
-                os.unlink(os.path.join(self._folder, name))
+    def put(self, digest: str, data: bytes) -> None:
+        """Keep bytes under a digest; raises StoreError when they cannot be written."""
+        try:
+            make_folder(os.path.dirname(self.folder))
+            os.makedirs(self.folder, exist_ok=True)
+            content = of_bytes(data).encode("ascii") + b"\n" + data
+            replace_file(os.path.join(self.folder, digest), content, os.path.join(self.folder, "..", "tmp"))
+        except OSError as error:
+            raise os_failure(error, self.folder) from error

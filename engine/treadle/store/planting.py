@@ -1,0 +1,103 @@
+"""Stored content back in the file system: shown to a step, or copied for the user."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from treadle import digest as digests
+from treadle.domain.artifact import Artifact
+from treadle.errors import CodecError
+from treadle.store import tree
+
+COPIED = 16 << 20  # bytes up to which the superuser gets a copy: file modes do not stop him from writing
+
+Put = Callable[[str, str, bool], None]  # object, target, whether it is an executable
+
+
+def show(path: str, target: str, executable: bool) -> None:
+    """Let a step see an object at `target`, by a link where that is safe."""
+    with suppress(FileNotFoundError):
+        os.unlink(target)
+    if executable or (os.geteuid() == 0 and os.stat(path).st_size <= COPIED):
+        shutil.copyfile(path, target)
+        os.chmod(target, 0o755 if executable else 0o444)
+    else:
+        os.symlink(os.path.abspath(path), target)
+
+
+def copy(path: str, target: str, executable: bool) -> None:
+    """Give the user a file of his own at `target`."""
+    shutil.copyfile(path, target)  # by the kernel where it can
+    os.chmod(target, 0o755 if executable else 0o644)
+
+
+def plant(members: Iterable[tree.Member], find: Callable[[str], str], target: str, put: Put) -> None:
+    """Make the tree of a folder at `target`; `find` gives the path of an object, `put` brings it to its place."""
+    os.makedirs(target, exist_ok=True)
+    links = []
+    for member in members:
+        place = os.path.join(target, *member.name.split("/"))
+        if member.target:
+            links.append((member.target, place))
+        elif not member.is_file:
+            os.makedirs(place, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            put(find(member.digest), place, member.executable)
+    for link, place in links:  # last, so that no file is written through one
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(place)
+        os.symlink(link, place)
+
+
+def stands_at(artifact: Artifact, folder: bool, place: str) -> bool:
+    """Whether a file or folder with the content of the artifact is at `place` already."""
+    if folder:
+        return _real_folder(place) and _manifest(place) == artifact.digest
+    if os.path.islink(place) or not os.path.isfile(place):
+        return False
+    return os.stat(place).st_size == artifact.size and digests.of_file(place) == artifact.digest
+
+
+def move(part: str, place: str, old: str) -> None:
+    """Rename `part` to `place`, from another file system by way of a name beside it.
+
+    A folder, unlike a file, cannot be replaced in one go: what stands there is moved to `old` first.
+    """
+    if os.path.lexists(place) and (_real_folder(place) or os.path.isdir(part)):
+        shutil.move(place, old)
+    try:
+        os.replace(part, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = f"{place}.{os.getpid()}.part"
+        shutil.move(part, beside)
+        os.replace(beside, place)
+    if _real_folder(old):
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            os.unlink(old)
+
+
+def _manifest(folder: str) -> str:
+    """The digest that a folder as it stands would have; empty when it could not be stored at all."""
+    members = []
+    try:
+        for member, place in tree.walk(folder):
+            if member.target or os.path.isdir(place):
+                members.append(member)
+            else:
+                size = os.stat(place).st_size
+                members.append(tree.Member(member.name, digests.of_file(place), size, member.executable))
+    except CodecError:
+        return ""
+    return digests.of_bytes(tree.encode(members))
+
+
+def _real_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)

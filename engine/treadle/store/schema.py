@@ -1,0 +1,31 @@
+"""The tables of `state.db`, one tuple of statements per version; a version that shipped is never edited."""
+
+FIRST = (
+    """CREATE TABLE results (
+        key TEXT PRIMARY KEY, pipeline TEXT NOT NULL, step TEXT NOT NULL,
+        created REAL NOT NULL, seconds REAL NOT NULL, data BLOB NOT NULL)""",
+    "CREATE INDEX results_of_step ON results (pipeline, step, created)",
+    """CREATE TABLE last_results (
+        pipeline TEXT NOT NULL, step TEXT NOT NULL, key TEXT NOT NULL, seconds REAL NOT NULL,
+        PRIMARY KEY (pipeline, step)) WITHOUT ROWID""",
+    """CREATE TABLE leases (
+        key TEXT PRIMARY KEY, host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL, began TEXT NOT NULL,
+        token TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE runs (
+        number INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, pipeline TEXT NOT NULL, path TEXT NOT NULL,
+        plan TEXT NOT NULL, status TEXT NOT NULL, started REAL NOT NULL, finished REAL NOT NULL, beat REAL NOT NULL,
+        params BLOB NOT NULL, git TEXT NOT NULL,
+        host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL, began TEXT NOT NULL)""",
+    "CREATE INDEX runs_of_pipeline ON runs (pipeline, number)",
+    "CREATE TABLE walks (digest TEXT PRIMARY KEY, data BLOB NOT NULL)",
+    """CREATE TABLE run_walks (
+        run_id TEXT NOT NULL, position INTEGER NOT NULL, digest TEXT NOT NULL,
+        PRIMARY KEY (run_id, position)) WITHOUT ROWID""",
+    """CREATE TABLE files (
+        path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+        inode INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE memo (
+        kind TEXT NOT NULL, key TEXT NOT NULL, made REAL NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key))""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)

@@ -1,0 +1,46 @@
+"""Temporary names under `.treadle/tmp/`, and writing a file as a whole or not at all."""
+
+import os
+from contextlib import suppress
+from itertools import count
+
+SUFFIX = ".part"
+_TOKEN = os.urandom(4).hex()  # processes in different containers may share a number
+_NUMBERS = count()
+
+
+def temporary(folder: str) -> str:
+    """A name in `folder` that nobody else uses: `<pid>-<token>-<n>.part`; the folder is made if need be."""
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, f"{os.getpid()}-{_TOKEN}-{next(_NUMBERS)}{SUFFIX}")
+
+
+def owner(name: str) -> int | None:
+    """The number of the process that made a temporary name, or None for other names."""
+    pid, dash, _ = name.partition("-")
+    return int(pid) if dash and name.endswith(SUFFIX) and pid.isdecimal() else None
+
+
+def replace_file(path: str, data: bytes, folder: str) -> None:
+    """Write `data` to `path` by way of a temporary file in `folder`, on the same file system; raises OSError.
+
+    A crash of the process leaves the old file or the new one; after a power loss it may be torn.
+    """
+    part = temporary(folder)
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+        os.rename(part, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)
+        raise
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in a folder durable; raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
