@@ -72,6 +72,8 @@ def test_check_writes_every_format(pair: Project) -> None:
     assert "::error file=pipeline.yaml,line=" in pair.treadle("check", "--format", "github").stdout
     sarif = pair.treadle("check", "--format", "sarif").json()
     assert sarif["version"] == "2.1.0"
+    published = json.loads((ROOT / "tests/support/sarif-2.1.0-rtm.5.json").read_text(encoding="utf-8"))
+    jsonschema.validators.validator_for(published)(published).validate(sarif)
     assert sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
 
 
