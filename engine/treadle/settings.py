@@ -1,7 +1,6 @@
 """Project settings: `treadle.toml` or `[tool.treadle]`, and the only reader of the environment."""
 
 import os
-import tomllib
 from typing import Any
 
 from msgspec import Struct
@@ -49,7 +48,7 @@ def read_settings(root: str) -> Settings:
     path = os.path.join(root, "treadle.toml")
     table: dict[str, Any] = {}
     if os.path.exists(path):
-        table = _toml(path)
+        table = _toml(path) if os.path.getsize(path) else {}
     elif _in_pyproject(root):
         path = os.path.join(root, "pyproject.toml")
         table = _toml(path).get("tool", {}).get("treadle", {})
@@ -85,6 +84,8 @@ def _in_pyproject(folder: str) -> bool:
 
 
 def _toml(path: str) -> dict[str, Any]:
+    import tomllib  # lazy: 3 ms, only for projects with settings
+
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)

@@ -77,6 +77,7 @@ class Project:
         self._trees: dict[str, tuple[ast.Module, str, bool]] = {}
         self._seen: dict[str, _Seen] = {}
         self._closures: dict[str, Closure] = {}
+        self._found: dict[tuple[str, tuple[str, ...]], str | None] = {}
         self._versions: dict[str, tuple[str, str]] | None = None
 
     def signature(self, call: str) -> Signature:
@@ -134,7 +135,7 @@ class Project:
         opened: set[str] = set()
         todo = list(start)
         done: set[str] = set()
-        own = tuple({self._home(path) for _, path in start} | set(folders) | {self.root})
+        own = tuple(sorted({self._home(path) for _, path in start} | set(folders) | {self.root}))
         while todo:
             module, path = todo.pop()
             if path in done:
@@ -148,22 +149,28 @@ class Project:
                 followed = self._follow(name, own)
                 todo += followed
                 top = name.partition(".")[0]
-                if not followed and top not in sys.stdlib_module_names and modules.find(top, own) is None:
+                if not followed and top not in sys.stdlib_module_names and self._find(top, own) is None:
                     third.add(top)
         return Closure(parts, tuple(sorted(third)), tuple(sorted(opened)), tuple(sorted(notes)))
 
-    def _follow(self, name: str, own: Sequence[str]) -> list[tuple[str, str]]:
+    def _follow(self, name: str, own: tuple[str, ...]) -> list[tuple[str, str]]:
         """The files of the project that importing `name` runs: its packages' __init__ and itself."""
         found = []
         parts = name.split(".")
         for end in range(1, len(parts) + 1):
             module = ".".join(parts[:end])
-            path = modules.find(module, own)
+            path = self._find(module, own)
             if path is None:
                 break
             if path.endswith(".py"):
                 found.append((module, path))
         return found
+
+    def _find(self, module: str, own: tuple[str, ...]) -> str | None:
+        """Where a module lies, looked for once per command."""
+        if (module, own) not in self._found:
+            self._found[module, own] = modules.find(module, own)
+        return self._found[module, own]
 
     def _home(self, path: str) -> str:
         """The folder that a file's top-level package lies in, so that a library's own modules count as its code."""
