@@ -153,6 +153,8 @@ def _check_map_of(node: Node, grammar: MapOf, path: str, name: str, out: list[Pr
 
 def _check_map(node: Node, grammar: Map, path: str, name: str, out: list[Problem]) -> None:
     for key, child in node.value.items():
+        if len(out) >= MOST:
+            return
         field = grammar.fields.get(key)
         if field is not None:
             _check(child, field.grammar, path, f"'{key}'", out)

@@ -16,6 +16,7 @@ from treadle.errors import Problem, Related
 
 LARGEST = 64 << 20
 DEEPEST = 100
+LONGEST_LINE = 1_000_000
 MOST_NODES = 5_000_000
 MOST_PROBLEMS = 100
 _Parser: Any = getattr(yaml, "CParser", None) or yaml.SafeLoader
@@ -226,6 +227,9 @@ def _decode(data: bytes, path: str) -> tuple[str, Problem | None]:
         return "", Problem(
             "bad-encoding", f"byte {data[error.start]:#04x} is not UTF-8", where, "save the file as UTF-8"
         )
+    longest = max(map(len, text.split("\n")))
+    if longest > LONGEST_LINE:
+        return "", Problem("too-large", f"a line has {longest:,} characters, at most {LONGEST_LINE:,} are read", start)
     at = text.find("\0")
     if at >= 0:
         where = Location(path, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
