@@ -1,14 +1,21 @@
 """One suite for every executor: values come back, whatever the step does."""
 
+import json
 import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from treadle.domain.spec import Output
 from treadle.domain.task import Outcome, Task
+from treadle.errors import ExecutorError
 from treadle.executors.base import Executor
 from treadle.executors.inline import InlineExecutor
 from treadle.executors.process import ProcessExecutor
@@ -23,7 +30,28 @@ import time
 
 def good(*, n):
     print("said", n)
+    print("complained", n, file=sys.stderr)
+    os.system("echo grandchild")
     return n
+
+
+def sleeps(*, seconds):
+    time.sleep(seconds)
+
+
+def leaves():
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    return child.pid
+
+
+def process():
+    return [os.getpid(), os.getppid(), os.getsid(0), sys.stdin.read(), os.environ["OMP_NUM_THREADS"]]
+
+
+def modules():
+    return sorted(sys.modules)
 
 
 def bad():
@@ -148,6 +176,14 @@ def test_a_crash_costs_one_attempt(pool: ProcessExecutor, root: Path, function: 
     assert result(pool, task(root, "good", params={"n": 1})).failure is None
 
 
+def wait_for(path: Path) -> None:
+    """Until a step has written a file."""
+    limit = time.monotonic() + 30
+    while not path.exists() or not path.read_text():
+        assert time.monotonic() < limit, f"{path} was not written"
+        time.sleep(0.02)
+
+
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
@@ -172,8 +208,9 @@ def test_a_timeout_ends_the_step_and_its_grandchildren(pool: ProcessExecutor, ro
 
 
 def test_cancel(pool: ProcessExecutor, root: Path) -> None:
+    pool.cancel("unknown")
     pool.submit(task(root, "stubborn"))
-    time.sleep(0.5)
+    wait_for(root / "grandchild")
     pool.cancel("stubborn0")
     failure = pool.wait(60)[0].failure
     assert failure is not None
@@ -193,21 +230,277 @@ def test_what_a_step_prints_goes_to_its_log(pool: ProcessExecutor, root: Path) -
 
 def test_a_killed_nursery_is_replaced(pool: ProcessExecutor, root: Path) -> None:
     pool.submit(task(root, "stubborn"))
-    time.sleep(0.5)
-    os.kill(pool._process.pid, 9)
+    wait_for(root / "grandchild")
+    os.kill(pool._nursery.pid, 9)
     failure = pool.wait(60)[0].failure
     assert failure is not None
     assert failure.kind == "crash"
     assert result(pool, task(root, "good", params={"n": 1})).failure is None
-    grandchild = int((root / "grandchild").read_text())
-    if alive(grandchild):  # an orphan of a nursery that was killed outright; it holds nothing of ours
-        os.kill(grandchild, 9)
+    assert gone(int((root / "grandchild").read_text()))
 
 
 def test_close_leaves_no_process(root: Path) -> None:
     pool = ProcessExecutor(perform=PERFORM, slots=2, root=str(root))
     pool.submit(task(root, "stubborn"))
-    while not (root / "grandchild").exists() or not (root / "grandchild").read_text():
-        time.sleep(0.05)
+    wait_for(root / "grandchild")
+    pool.close()
     pool.close()
     assert gone(int((root / "grandchild").read_text()))
+
+
+def value(root: Path, outcome: Outcome) -> Any:
+    assert outcome.failure is None, outcome.failure
+    digest = outcome.outputs["out"].digest
+    return json.loads((root / "objects" / digest[:2] / digest[2:]).read_text(encoding="utf-8"))
+
+
+def test_output_is_captured_also_that_of_grandchildren(
+    executor: Executor, root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = task(root, "good", params={"n": "żółw 🐢"})
+    result(executor, one)
+    lines = Path(one.log).read_text(encoding="utf-8").splitlines()
+    assert sorted(lines) == ["complained żółw 🐢", "grandchild", "said żółw 🐢"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_later_attempt_adds_to_the_log(executor: Executor, root: Path) -> None:
+    for n in (1, 2):
+        result(executor, task(root, "good", params={"n": n}))
+    assert Path(task(root, "good").log).read_text(encoding="utf-8").count("said") == 2
+
+
+def test_an_outcome_says_when_and_where(executor: Executor, root: Path) -> None:
+    before = time.time()
+    outcome = result(executor, task(root, "good", params={"n": 1}, attempt=3))
+    assert before <= outcome.started <= outcome.finished <= time.time()
+    assert outcome.attempt == 3
+    assert outcome.worker > 0
+
+
+def test_no_more_tasks_than_slots(executor: Executor, root: Path) -> None:
+    for n in range(executor.slots):
+        executor.submit(task(root, "good", n, params={"n": n}))
+    with pytest.raises(ExecutorError, match="slot"):
+        executor.submit(task(root, "good", 9, params={"n": 9}))
+
+
+def test_waiting_for_nothing(executor: Executor) -> None:
+    assert executor.wait(0.01) == []
+    with pytest.raises(ExecutorError, match="nothing is running"):
+        executor.wait(None)
+
+
+def test_a_closed_executor_takes_no_task(executor: Executor, root: Path) -> None:
+    executor.close()
+    executor.close()
+    with pytest.raises(ExecutorError, match="closed"):
+        executor.submit(task(root, "good", params={"n": 1}))
+
+
+def test_the_environment_of_a_task_is_its_own(executor: Executor, root: Path) -> None:
+    call = 'echo "$GIVEN $TREADLE_SCRATCH" > {out.out}'
+    given = task(root, "good", 1, kind="command", call=call, env={"GIVEN": "g"})
+    digest = result(executor, given).outputs["out"].digest
+    assert (root / "objects" / digest[:2] / digest[2:]).read_text() == f"g {given.scratch}\n"
+    assert "GIVEN" not in os.environ
+
+
+def test_ctrl_c_in_wait_reaches_the_caller_and_nothing_is_lost(executor: Executor, root: Path) -> None:
+    inline = isinstance(executor, InlineExecutor)
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    executor.submit(task(root, "sleeps", params={"seconds": 60 if inline else 2}))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        executor.wait(30)
+    timer.join()
+    failure = executor.wait(30)[0].failure
+    assert (failure.kind if failure else "") == ("cancelled" if inline else "")
+
+
+def test_cancelling_what_has_not_begun(root: Path) -> None:
+    inline = InlineExecutor(PERFORM)
+    inline.submit(task(root, "good", params={"n": 1}))
+    inline.cancel("good0")
+    failure = inline.wait(1)[0].failure
+    assert failure is not None
+    assert failure.kind == "cancelled"
+    assert not Path(task(root, "good").log).exists()
+
+
+def test_tee_leaves_the_output_where_it_is(
+    root: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    inline = InlineExecutor(PERFORM, tee=True)
+    assert result(inline, task(root, "good", params={"n": 5})).failure is None
+    assert "said 5" in capfd.readouterr().out
+
+
+def test_a_step_has_a_session_of_its_own_and_no_terminal(pool: ProcessExecutor, root: Path) -> None:
+    pid, parent, session, read, threads = value(root, result(pool, task(root, "process", cpu=2.5)))
+    assert pid == session
+    assert parent == pool._nursery.pid != os.getpid()
+    assert read == ""
+    assert threads == "2"
+
+
+def test_what_a_step_leaves_behind_is_ended_with_it(pool: ProcessExecutor, root: Path) -> None:
+    left = value(root, result(pool, task(root, "leaves")))
+    assert not alive(left)
+
+
+def test_a_command_that_ignores_term_is_ended_with_its_children(pool: ProcessExecutor, root: Path) -> None:
+    call = "trap '' TERM; sleep 60 & echo $! > grandchild; wait; sleep 60"
+    failure = result(pool, task(root, "good", kind="command", call=call, timeout=0.5)).failure
+    assert failure is not None
+    assert failure.kind == "timeout"
+    assert gone(int((root / "grandchild").read_text()))
+
+
+def test_the_usage_of_a_step(pool: ProcessExecutor, root: Path) -> None:
+    usage = result(pool, task(root, "prints")).usage
+    assert usage.cpu_seconds > 0.01
+    assert 1 << 20 < usage.peak_memory < 100 << 20
+    if sys.platform == "linux":
+        assert usage.written >= 5000 * 10_000
+
+
+def test_the_memory_limit_is_named(pool: ProcessExecutor, root: Path) -> None:
+    one = task(root, "greedy", memory=256 << 20)
+    failure = result(pool, one).failure
+    assert failure is not None
+    assert "256.0 MiB" in failure.message
+    assert Path(one.log).read_text(encoding="utf-8").startswith("treadle: memory limited to 256.0 MiB by RLIMIT_")
+
+
+def test_a_timeout_is_named(pool: ProcessExecutor, root: Path) -> None:
+    failure = result(pool, task(root, "sleeps", params={"seconds": 60}, timeout=0.3)).failure
+    assert failure is not None
+    assert failure.message == "took longer than its timeout of 300 ms"
+
+
+def test_what_cannot_be_sent_is_a_failure(pool: ProcessExecutor, root: Path) -> None:
+    failure = result(pool, task(root, "good", params={"n": 10**30})).failure
+    assert failure is not None
+    assert failure.kind == "input"
+    assert result(pool, task(root, "good", 1, params={"n": 1})).failure is None
+
+
+def test_the_pool_uses_a_process_again(pool: ProcessExecutor, root: Path) -> None:
+    pids = {value(root, result(pool, task(root, "process", n, isolation="pool")))[0] for n in range(5)}
+    assert len(pids) == 1
+    other = value(root, result(pool, task(root, "process", 9, isolation="pool", env={"A": "b"})))[0]
+    assert other not in pids
+
+
+def test_a_pool_survives_a_crash_a_timeout_and_large_messages(pool: ProcessExecutor, root: Path) -> None:
+    large: dict[str, object] = {"params": {"text": "é" * 3_000_000}}
+    late: dict[str, object] = {"params": {"seconds": 60}, "timeout": 0.3}
+    work = [("large", large), ("dead", {}), ("sleeps", late), ("large", large), ("bad", {})]
+    kinds = []
+    for n, (function, fields) in enumerate(work):
+        failure = result(pool, task(root, function, n, isolation="pool", **fields)).failure
+        kinds.append(failure.kind if failure else "ok")
+    assert kinds == ["ok", "crash", "timeout", "ok", "error"]
+
+
+def test_inline_isolation_is_the_schedulers_own_process(
+    pool: ProcessExecutor, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    for n in range(2):
+        pool.submit(task(root, "good", n, params={"n": n}, isolation="inline"))
+    found = pool.wait(60) + pool.wait(60)
+    assert [value(root, outcome) for outcome in found] == [0, 1]
+    assert [outcome.worker for outcome in found] == [os.getpid()] * 2
+
+
+def test_what_is_preloaded_is_there_and_broken_modules_do_not_matter(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (root / "loud.py").write_text("import sys\nprint('hello')\nprint('hello', file=sys.stderr)", encoding="utf-8")
+    (root / "broken.py").write_text("raise ValueError", encoding="utf-8")
+    pool = ProcessExecutor(PERFORM, 2, str(root), ["loud", "broken", "no_such_module", "colorsys"])
+    assert {"loud", "colorsys"} <= set(value(root, result(pool, task(root, "modules"))))
+    pool.close()
+    assert "loud" not in sys.modules
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("text", ["import os\nos._exit(9)", "class Odd(Exception): ...\nraise Odd"])
+def test_a_module_that_ends_the_nursery_is_left_out(root: Path, text: str) -> None:
+    (root / "deadly.py").write_text(text, encoding="utf-8")
+    pool = ProcessExecutor(PERFORM, 2, str(root), ["deadly"])
+    assert result(pool, task(root, "good", params={"n": 1})).failure is None
+    pool.close()
+
+
+def test_a_nursery_that_cannot_work_is_an_error(root: Path) -> None:
+    pool = ProcessExecutor("treadle.run.worker:no_such_function", 1, str(root))
+    pool.submit(task(root, "good", params={"n": 1}))
+    with pytest.raises(ExecutorError, match="no_such_function"):
+        pool.wait(60)
+    pool.close()
+
+
+def test_a_nursery_that_dies_twice_in_a_row_is_an_error(root: Path) -> None:
+    pool = ProcessExecutor(PERFORM, 1, str(root))
+    pool.submit(task(root, "sleeps", params={"seconds": 60}))
+    pool.wait(1)
+    os.kill(pool._nursery.pid, signal.SIGKILL)
+    failure = pool.wait(60)[0].failure
+    assert failure is not None
+    assert failure.kind == "crash"
+    pool.submit(task(root, "sleeps", 1, params={"seconds": 60}))
+    os.kill(pool._nursery.pid, signal.SIGKILL)
+    with pytest.raises(ExecutorError, match="twice"):
+        pool.wait(60)
+    pool.close()
+
+
+SCHEDULER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_executors import PERFORM, task
+from treadle.executors.process import ProcessExecutor
+
+root = Path(sys.argv[1])
+pool = ProcessExecutor(PERFORM, 2, str(root))
+pool.submit(task(root, "stubborn"))
+pool.submit(task(root, "good", kind="command", call="sleep 61 & wait"))
+print(pool._nursery.pid, flush=True)
+pool.wait(None)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_scheduler_that_dies_leaves_nobody(root: Path, number: int) -> None:
+    words = [sys.executable, "-c", SCHEDULER, str(root), str(Path(__file__).parent)]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=quiet, start_new_session=True) as scheduler:
+        assert scheduler.stdout is not None
+        nursery = int(scheduler.stdout.readline())
+        wait_for(root / "grandchild")
+        family: list[int] = []
+        for _ in range(200):
+            family = descendants(nursery)
+            if len(family) == 6:  # the nursery, a step with its child, a step with its shell and that one's child
+                break
+            time.sleep(0.05)
+        scheduler.send_signal(number)
+    assert len(family) == 6
+    assert [pid for pid in family if not gone(pid)] == []
+
+
+def descendants(pid: int) -> list[int]:
+    found = [pid]
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            found += descendants(int(folder.name))
+    return found

@@ -1,7 +1,14 @@
 """The nursery: a small process that imports once and forks one child per task.
 
-It keeps time limits, tells a crash from an outcome, and when the scheduler hangs up or dies it ends
-every child with all its descendants. Started as `python -m treadle.executors.nursery FD PERFORM ROOT MODULE…`.
+It keeps time limits, tells a crash from an outcome, and when the scheduler hangs up or dies it ends every
+child with all its descendants. Started as `python -m treadle.executors.nursery HANDLE SLOTS PERFORM ROOT MODULE…`.
+
+serve
+├── orders of the scheduler   Begin: fork, or hand to an idle child · Cancel: TERM
+├── what children say         an outcome
+├── _enforce                  TERM when the time is up, KILL when that does not help
+├── _reap                     children that ended; TERM to what is left of their group
+└── _settle                   groups that are gone: Ended to the scheduler
 """
 
 import gc
@@ -11,232 +18,344 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from typing import Any
 
-from msgspec import DecodeError, msgpack
+from msgspec import DecodeError, msgpack, structs
 
 from treadle.domain.task import Failure, Outcome, Task, Usage
-from treadle.executors.limits import limit
-from treadle.executors.wire import Begin, Cancel, Channel, frames
+from treadle.executors import system
+from treadle.executors.child import Birth, Perform, live
+from treadle.executors.limits import limit_threads
+from treadle.executors.output import write_lines
+from treadle.executors.wire import Begin, Cancel, Channel, Ended, Ready, Refused, Started, orders
 from treadle.plugins import load
+from treadle.quantity import format_duration, format_size
 
-GRACE = 2.0  # seconds between TERM and KILL
+GRACE = 2.0  # seconds between TERM and KILL for a step that has to go
+LINGER = 0.5  # seconds that processes left behind by a step have to go by themselves
+TICK = 0.01  # seconds between looks at a group that should be gone
+UNSOUND = (  # what a module may raise when it is imported; other kinds end the nursery, which is restarted without it
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError),
+    *(OSError, RuntimeError, SyntaxError, SystemError, SystemExit, TypeError, ValueError, Warning),
+)
+_outcomes = msgpack.Decoder(Outcome)
 
 
 class Child:
-    """A running task: its process, the pipe its outcome comes through, and when its time is up."""
+    """A process of a task: how to talk to it, when its time is up, and how it ended."""
 
-    def __init__(self, task: Task, pid: int, pipe: int) -> None:
-        self.task = task
+    def __init__(self, task: Task, pid: int, channel: Channel, pooled: bool) -> None:
         self.pid = pid
-        self.pipe = pipe
-        self.started = time.time()
-        self.buffer = bytearray()
-        self.deadline = time.monotonic() + task.timeout if task.timeout else None
-        self.verdict: Failure | None = None  # why we ended it, if we did
+        self.channel = channel
+        self.pooled = pooled
+        self.task = task
+        self.begin(task)
+        self.end: system.End | None = None
 
-    def end(self, verdict: Failure) -> None:
+    def begin(self, task: Task) -> None:
+        """Take a task, the first or in a pool the next one."""
+        self.task = task
+        self.idle = False
+        self.started = time.time()
+        self.outcome: Outcome | None = None
+        self.verdict: Failure | None = None  # why we ended it, if we did
+        self.deadline = time.monotonic() + task.timeout if task.timeout else None
+        self.killed = False
+
+    def terminate(self, verdict: Failure) -> None:
         """TERM now, KILL when it does not obey in time."""
-        self.verdict = self.verdict or verdict
-        _kill(self.pid, signal.SIGTERM)
+        if self.verdict is None and self.outcome is None:
+            self.verdict = verdict
+        system.signal_group(self.pid, signal.SIGTERM)
         self.deadline = time.monotonic() + GRACE
+
+    def kill(self) -> None:
+        system.signal_group(self.pid, signal.SIGKILL)
+        self.killed = True
 
 
 class Nursery:
-    """The loop over the scheduler's messages, the children's outcomes and their ends."""
+    """The loop over the scheduler's orders, the children's outcomes and their ends."""
 
-    def __init__(self, channel: Channel, perform: Callable[[Task], Outcome]) -> None:
-        self._channel = channel
+    def __init__(self, channel: Channel, perform: Perform, slots: int) -> None:
+        self._scheduler = channel
         self._perform = perform
+        self._slots = slots
         self._children: dict[int, Child] = {}
         self._selector = selectors.DefaultSelector()
-        self._wake, wake = os.pipe()
-        for end in (self._wake, wake):
+        self._wake, self._woken = os.pipe()
+        for end in (self._wake, self._woken):
             os.set_blocking(end, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake)
+        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         self._selector.register(channel, selectors.EVENT_READ, None)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
 
     def serve(self) -> None:
         """Work until the scheduler hangs up."""
+        self._scheduler.put(Ready())
         while True:
-            for key, _ in self._selector.select(self._patience()):
-                if key.fileobj is self._channel:
-                    messages = self._channel.receive()
-                    if messages is None:
+            self._watch_for_room()
+            for key, events in self._selector.select(self._patience()):
+                if key.fileobj is self._scheduler:
+                    if events & selectors.EVENT_WRITE:
+                        self._scheduler.flush()
+                    if events & selectors.EVENT_READ and not self._obey():
                         return
-                    for message in messages:
-                        self._obey(msgpack.decode(message, type=Begin | Cancel))
                 elif key.fd == self._wake:
                     with suppress(BlockingIOError):
                         os.read(self._wake, 4096)
                 else:
-                    self._read(key.data)
+                    self._listen(key.data)
             self._enforce()
             self._reap()
+            self._settle()
 
     def close(self) -> None:
-        """End every child with its descendants."""
+        """Kill every child with its descendants, and wait until they are gone."""
         for child in self._children.values():
-            _kill(child.pid, signal.SIGTERM)
-        limit_at = time.monotonic() + GRACE / 2
-        while self._children and time.monotonic() < limit_at:
-            self._reap(quiet=True)
-            time.sleep(0.01)
-        for child in self._children.values():
-            _kill(child.pid, signal.SIGKILL)
+            child.kill()
+        limit = time.monotonic() + GRACE
+        while time.monotonic() < limit:
+            for _ in system.ends():
+                pass
+            left = system.children()
+            for pid in left:  # such as daemons: descendants that left their group, and came to us as orphans
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            if not left and not any(system.signal_group(pid, 0) for pid in self._children):
+                return
+            time.sleep(TICK)
 
-    def _obey(self, message: Begin | Cancel) -> None:
-        if isinstance(message, Begin):
-            self._fork(message.task)
-            return
-        for child in self._children.values():
-            if child.task.step_id == message.step_id:
-                child.end(Failure("cancelled", "cancelled"))
+    # the scheduler's orders
 
-    def _fork(self, task: Task) -> None:
-        receive, send = os.pipe()
+    def _obey(self) -> bool:
+        messages = self._scheduler.receive()
+        if messages is None:
+            return False
+        for message in messages:
+            order = orders.decode(message)
+            if isinstance(order, Begin):
+                self._begin(order.task)
+            else:
+                self._cancel(order)
+        return True
+
+    def _begin(self, task: Task) -> None:
+        child = self._idle_for(task) if task.isolation == "pool" else None
+        if child is None:
+            child = self._fork(task)
+        else:
+            child.begin(task)
+            child.channel.put(Begin(task))
+        self._scheduler.put(Started(task.step_id, child.pid))
+
+    def _cancel(self, order: Cancel) -> None:
+        for child in self._children.values():
+            if child.task.step_id == order.step_id and not child.idle and child.verdict is None:
+                child.terminate(Failure("cancelled", "cancelled"))
+
+    def _idle_for(self, task: Task) -> Child | None:
+        """An idle child of the same environment; where there is none, one of another environment makes room."""
+        idle = [child for child in self._children.values() if child.idle and not child.killed and child.end is None]
+        for child in idle:
+            if _environment(child.task) == _environment(task):
+                return child
+        if len(idle) >= self._slots:
+            idle[0].kill()
+        return None
+
+    def _fork(self, task: Task) -> Child:
+        ours, theirs = socket.socketpair()
+        others = [child.channel.fileno() for child in self._children.values()]
+        inherited = (self._scheduler.fileno(), self._wake, self._woken, ours.fileno(), *others, *self._own_handle())
+        pooled = task.isolation == "pool"
+        birth = Birth(task, theirs, inherited, os.getpid(), self._perform, pooled)
         pid = os.fork()
         if pid == 0:
-            _be_a_child(task, send, self._perform)
-        os.close(send)
-        os.set_blocking(receive, False)
-        child = Child(task, pid, receive)
+            live(birth)
+        theirs.close()
+        child = Child(task, pid, Channel(ours), pooled)
         self._children[pid] = child
-        self._selector.register(receive, selectors.EVENT_READ, child)
+        self._selector.register(child.channel, selectors.EVENT_READ, child)
+        return child
 
-    def _read(self, child: Child) -> bool:
-        """Take what the child has written; False when there is no more."""
-        try:
-            data = os.read(child.pipe, 1 << 16)
-        except BlockingIOError:
-            return False
-        child.buffer += data
-        if not data and child.pid in self._children:
-            with suppress(KeyError):
-                self._selector.unregister(child.pipe)
-        return bool(data)
+    def _own_handle(self) -> tuple[int, ...]:
+        handle = getattr(self._selector, "fileno", None)  # epoll and kqueue have one, poll has none
+        return () if handle is None else (handle(),)
 
-    def _patience(self) -> float | None:
-        deadlines = [child.deadline for child in self._children.values() if child.deadline is not None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+    # the children
+
+    def _listen(self, child: Child) -> None:
+        child.channel.flush()
+        messages = child.channel.receive()
+        if messages is None:
+            self._selector.unregister(child.channel)
+            return
+        for message in messages:
+            with suppress(DecodeError):  # a step that writes to handles it does not own
+                child.outcome = _outcomes.decode(message)
+        if child.outcome is not None and child.pooled and child.verdict is None:
+            self._report(child, child.outcome.usage)
+            child.idle, child.deadline = True, None
 
     def _enforce(self) -> None:
         now = time.monotonic()
         for child in self._children.values():
-            if child.deadline is None or child.deadline > now:
+            if child.deadline is None or child.deadline > now or child.killed:
                 continue
-            if child.verdict is None:
-                child.end(Failure("timeout", f"took longer than its timeout of {child.task.timeout:g} s"))
+            if child.end is not None or child.verdict is not None or child.outcome is not None:
+                child.kill()
+                child.deadline = now + LINGER
             else:
-                _kill(child.pid, signal.SIGKILL)
-                child.deadline = None
+                limit = format_duration(child.task.timeout or 0.0)
+                child.terminate(Failure("timeout", f"took longer than its timeout of {limit}"))
 
-    def _reap(self, quiet: bool = False) -> None:
-        while self._children:
-            try:
-                pid, status, used = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            child = self._children.get(pid)
+    def _reap(self) -> None:
+        for end in system.ends():
+            child = self._children.get(end.pid)
             if child is None:
-                continue
-            _kill(pid, signal.SIGKILL)  # what it left behind in its group
-            while self._read(child):
-                pass
-            del self._children[pid]
-            with suppress(KeyError):
-                self._selector.unregister(child.pipe)
-            os.close(child.pipe)
-            if not quiet:
-                usage = Usage(cpu_seconds=used.ru_utime + used.ru_stime, peak_memory=used.ru_maxrss * 1024)
-                self._channel.send(_outcome(child, status, usage))
+                continue  # an orphan that was adopted
+            if child.channel in self._selector.get_map():
+                self._drain(child)
+            child.end = end
+            child.deadline = time.monotonic() + LINGER
+            child.killed = False
+            # TERM first: a resource tracker ignores it and cleans up shared memory, a worker of a pool ends
+            system.signal_group(child.pid, signal.SIGTERM if child.verdict is None else signal.SIGKILL)
 
-
-def _outcome(child: Child, status: int, usage: Usage) -> Outcome:
-    task = child.task
-    failure = child.verdict
-    if failure is None:
-        for message in frames(child.buffer):
+    def _drain(self, child: Child) -> None:
+        """Take what a child said before it ended."""
+        for message in child.channel.drain():
             with suppress(DecodeError):
-                outcome = msgpack.decode(message, type=Outcome)
-                fields = {name: getattr(outcome, name) for name in outcome.__struct_fields__}
-                return Outcome(**{**fields, "usage": usage, "worker": child.pid})
-        failure = _crash(status)
-    return Outcome(
-        step_id=task.step_id,
-        attempt=task.attempt,
-        failure=failure,
-        started=child.started,
-        finished=time.time(),
-        worker=child.pid,
-        usage=usage,
-    )
+                child.outcome = _outcomes.decode(message)
+        self._selector.unregister(child.channel)
+
+    def _settle(self) -> None:
+        now = time.monotonic()
+        for child in [child for child in self._children.values() if child.end is not None]:
+            gone = not system.signal_group(child.pid, 0)
+            if gone or (child.killed and child.deadline is not None and child.deadline <= now):
+                del self._children[child.pid]
+                child.channel.close()
+                if not child.idle and child.end is not None:
+                    self._report(child, child.end.usage)
+
+    def _report(self, child: Child, usage: Usage) -> None:
+        task = child.task
+        failure = child.verdict
+        if failure is None and child.outcome is not None:
+            self._scheduler.put(Ended(structs.replace(child.outcome, usage=usage, worker=child.pid)))
+            return
+        if failure is None and child.end is not None:
+            failure = _crash(child.end.status, task)
+        outcome = Outcome(
+            step_id=task.step_id,
+            attempt=task.attempt,
+            failure=failure,
+            started=child.started,
+            finished=time.time(),
+            worker=child.pid,
+            usage=usage,
+        )
+        self._scheduler.put(Ended(outcome))
+
+    # waiting
+
+    def _patience(self) -> float | None:
+        if any(child.end is not None for child in self._children.values()):
+            return TICK
+        deadlines = [child.deadline for child in self._children.values() if child.deadline is not None]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _watch_for_room(self) -> None:
+        for channel in (self._scheduler, *(child.channel for child in self._children.values() if child.pooled)):
+            if channel in self._selector.get_map():
+                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.unsent else 0)
+                key = self._selector.get_key(channel)
+                if key.events != wanted:
+                    self._selector.modify(channel, wanted, key.data)
 
 
-def _crash(status: int) -> Failure:
+def _environment(task: Task) -> tuple[Any, ...]:
+    """What tasks must have in common to share a process."""
+    return task.root, task.env, task.secrets, task.cpu, task.memory
+
+
+def _crash(status: int, task: Task) -> Failure:
     code = os.waitstatus_to_exitcode(status)
+    limit = f"; its memory limit is {format_size(task.memory)}" if task.memory else ""
     if code >= 0:
-        return Failure("crash", f"the process ended itself with code {code} before the step returned", code=code)
-    name = signal.Signals(-code).name
-    words = {"SIGKILL": " (was it out of memory?)", "SIGSEGV": " (a segmentation fault in native code)"}
-    return Failure("crash", f"the process was killed by {name}{words.get(name, '')}", code=code)
-
-
-def _be_a_child(task: Task, send: int, perform: Callable[[Task], Outcome]) -> None:
-    """The child's whole life; it never returns."""
-    code = 70
+        return Failure("crash", f"the process ended itself with code {code} before the step returned{limit}", code=code)
     try:
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        os.setsid()
-        os.makedirs(os.path.dirname(task.log), exist_ok=True)
-        log = os.open(task.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        limit(task)
-        data = msgpack.encode(perform(task))
-        _write(send, len(data).to_bytes(8, "big") + data)
-        code = 0
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    words = {
+        "SIGKILL": "killed by SIGKILL (out of memory?)",
+        "SIGSEGV": "killed by SIGSEGV (a segmentation fault in native code; the log says where)",
+        "SIGABRT": "killed by SIGABRT (native code gave up; the log may say why)",
+        "SIGBUS": "killed by SIGBUS (a mapped file that shrank, or a full /dev/shm?)",
+    }
+    return Failure("crash", f"the step's process was {words.get(name, f'killed by {name}')}{limit}", code=code)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """What modules print when they are imported is no output of a step, and must not get into the scheduler's."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
     finally:
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
-def _write(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
-def _kill(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
+def _prepare(perform: str, root: str, preload: list[str]) -> Perform:
+    """Import what the steps will need, and the function that performs them."""
+    sys.path.insert(0, root)
+    sys.argv[:] = ["treadle"]
+    limit_threads(1)
+    with _silence():
+        for name in preload:
+            with suppress(*UNSOUND):
+                import_module(name)  # what cannot be imported is reported by the step that needs it
+        function: Perform = load(perform)
+        prepare = getattr(sys.modules[perform.partition(":")[0]], "prepare", None)
+        if prepare is not None:
+            prepare()
+    return function
 
 
 def main() -> None:
     """Import, then serve."""
-    handle, perform, root, *preload = sys.argv[1:]
-    sys.path[0] = root
+    handle, slots, perform, root, *preload = sys.argv[1:]
+    os.set_inheritable(int(handle), False)
     channel = Channel(socket.socket(fileno=int(handle)))
-    for name in preload:
-        with suppress(ImportError, AttributeError, OSError, RuntimeError, ValueError, SyntaxError):
-            import_module(name)  # what cannot be imported is reported by the step that needs it
-    function = load(perform)
-    prepare = getattr(sys.modules[function.__module__], "prepare", None)
-    if prepare is not None:
-        prepare()
+    system.adopt_orphans()
+    write_lines()
+    warnings.filterwarnings("ignore", ".*multi-threaded.*", DeprecationWarning)  # threads of native libraries
+    try:
+        function = _prepare(perform, root, preload)
+    except (ImportError, AttributeError) as error:
+        channel.put(Refused(f"cannot import {perform}: {error}"))
+        return
+    import faulthandler  # lazy: only this process and its children, into whose log it writes
+
+    faulthandler.enable()
     gc.collect()
     gc.freeze()
-    nursery = Nursery(channel, function)
+    nursery = Nursery(channel, function, int(slots))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         nursery.serve()
     finally:

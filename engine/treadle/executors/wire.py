@@ -1,12 +1,15 @@
-"""Messages between the scheduler and its nursery: msgpack, each with its length before it."""
+"""Messages between the scheduler, its nursery and the nursery's children: msgpack, each with its length before it."""
 
 import socket
+from collections import deque
 
 from msgspec import Struct, msgpack
 
 from treadle.domain.task import Outcome, Task
 
-CHUNK = 1 << 16
+CHUNK = 1 << 18
+HEAD = 8  # bytes of length before each message
+MOST = 1 << 40  # a longer message means that the two ends are out of step
 
 
 class Begin(Struct, frozen=True, tag="begin"):
@@ -21,40 +24,116 @@ class Cancel(Struct, frozen=True, tag="cancel"):
     step_id: str
 
 
+class Ready(Struct, frozen=True, tag="ready"):
+    """The nursery has imported what it should and can fork."""
+
+
+class Refused(Struct, frozen=True, tag="refused"):
+    """The nursery cannot work at all, and why."""
+
+    text: str
+
+
+class Started(Struct, frozen=True, tag="started"):
+    """A task has a process; `pid` is its process group too."""
+
+    step_id: str
+    pid: int
+
+
+class Ended(Struct, frozen=True, tag="ended"):
+    """A task is over and its processes are gone."""
+
+    outcome: Outcome
+
+
+Message = Begin | Cancel | Ready | Refused | Started | Ended
+orders: msgpack.Decoder[Begin | Cancel] = msgpack.Decoder(Begin | Cancel)
+reports: msgpack.Decoder[Ready | Refused | Started | Ended] = msgpack.Decoder(Ready | Refused | Started | Ended)
+_encode = msgpack.Encoder().encode
+
+
 class Channel:
-    """One end of a stream of messages."""
+    """One end of a stream of messages that never blocks, so two ends cannot wait for each other for ever."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self._buffer = bytearray()
+        connection.setblocking(False)
+        self._connection = connection
+        self._incoming = bytearray()
+        self._outgoing: deque[memoryview] = deque()
 
     def fileno(self) -> int:
-        return self.connection.fileno()
+        return self._connection.fileno()
 
-    def send(self, message: Begin | Cancel | Outcome) -> None:
-        """Send one message whole; raises OSError when the other end is gone."""
-        data = msgpack.encode(message)
-        self.connection.sendall(len(data).to_bytes(8, "big") + data)
+    @property
+    def unsent(self) -> bool:
+        """Whether something waits for the other end to read."""
+        return bool(self._outgoing)
+
+    def put(self, message: Message) -> None:
+        """Send a message, or as much as goes now; raises TypeError, ValueError or OverflowError if it has no bytes.
+
+        That the other end is gone is not reported here: `receive` does.
+        """
+        self._outgoing.append(memoryview(frame(_encode(message))))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what goes without blocking."""
+        while self._outgoing:
+            try:
+                sent = self._connection.send(self._outgoing[0])
+            except BlockingIOError:
+                return
+            except OSError:
+                self._outgoing.clear()
+                return
+            if sent == len(self._outgoing[0]):
+                self._outgoing.popleft()
+            else:
+                self._outgoing[0] = self._outgoing[0][sent:]
 
     def receive(self) -> list[bytes] | None:
-        """What has arrived, as whole messages; None when the other end is gone."""
+        """The whole messages that have arrived; None when the other end is gone or makes no sense."""
         try:
-            data = self.connection.recv(CHUNK)
-        except ConnectionError:
+            data = self._connection.recv(CHUNK)
+        except BlockingIOError:
+            return []
+        except OSError:
             return None
         if not data:
             return None
-        self._buffer += data
-        return frames(self._buffer)
+        self._incoming += data
+        return _take(self._incoming)
+
+    def drain(self) -> list[bytes]:
+        """Everything that the other end has sent so far, as whole messages."""
+        while True:
+            try:
+                data = self._connection.recv(CHUNK)
+            except OSError:
+                data = b""
+            if not data:
+                return _take(self._incoming) or []
+            self._incoming += data
+
+    def close(self) -> None:
+        self._connection.close()
 
 
-def frames(buffer: bytearray) -> list[bytes]:
-    """Take the whole messages out of a buffer."""
+def frame(data: bytes) -> bytes:
+    """The bytes of a message as they travel."""
+    return len(data).to_bytes(HEAD, "big") + data
+
+
+def _take(buffer: bytearray) -> list[bytes] | None:
     found = []
-    while len(buffer) >= 8:
-        size = int.from_bytes(buffer[:8], "big")
-        if len(buffer) < 8 + size:
+    while len(buffer) >= HEAD:
+        size = int.from_bytes(buffer[:HEAD], "big")
+        if size > MOST:
+            return None
+        if len(buffer) < HEAD + size:
             break
-        found.append(bytes(buffer[8 : 8 + size]))
-        del buffer[: 8 + size]
+        found.append(bytes(memoryview(buffer)[HEAD : HEAD + size]))
+        del buffer[: HEAD + size]
     return found

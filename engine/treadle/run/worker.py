@@ -1,29 +1,47 @@
-"""perform(task) → Outcome: the only function that runs on the far side, and the border no exception crosses."""
+"""perform(task) → Outcome: the only function that runs on the far side, and the border no exception crosses.
 
+perform
+├── _entered                    the step's folder, import path and environment, for as long as it runs
+├── masked                      its output, without the values of its secrets
+├── _input                      artifacts → values, files → paths
+├── call_function | run_command
+├── take_apart                  what was returned → outputs by name
+├── encode                      values → artifacts
+└── failure_of                  whatever went wrong → Failure
+"""
+
+import json
 import os
 import sys
 import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from treadle.authoring import Codec
 from treadle.domain.artifact import Artifact
+from treadle.domain.spec import Output
 from treadle.domain.task import Failure, Files, Outcome, Stored, Task
-from treadle.errors import CodecError, StepError, TreadleError
-from treadle.plugins import Catalog, load
-from treadle.run import command, traceback
-from treadle.run.command import CommandFailed
+from treadle.errors import CodecError, StoreError, TreadleError
+from treadle.executors.output import Mask, masked
+from treadle.plugins import Catalog
+from treadle.quantity import format_size
 from treadle.run.fresh import compile_afresh
+from treadle.run.invoke import StepFailed, call_function, failure_of, render, run_command
 from treadle.store import Objects, decode, encode
+from treadle.store.objects import LIST
+
+Made = tuple[dict[str, Artifact], dict[str, float]]  # outputs and metrics
 
 
 def prepare() -> None:
-    """Load once what every task needs; a nursery calls it before the first fork."""
-    _codecs()
-
-
-class OutputMismatch(TreadleError):
-    """What a step returned is not what its outputs say."""
+    """Load once what every task needs, the codecs; a nursery calls it before the first fork."""
+    try:
+        _codecs()
+    except Exception:  # noqa: BLE001  # a plug-in is broken: the step that stores something reports it
+        return
 
 
 def perform(task: Task) -> Outcome:
@@ -31,30 +49,17 @@ def perform(task: Task) -> Outcome:
     started = time.time()
     outputs: dict[str, Artifact] = {}
     metrics: dict[str, float] = {}
-    failure = None
+    failure: Failure | None = None
+    mask = Mask(())
     try:
-        os.makedirs(task.scratch, exist_ok=True)
-        _enter(task)
-        objects = Objects(task.objects)
-        if task.kind == "command":
-            outputs, metrics = command.run(task, objects)
-        else:
-            outputs, metrics = _function(task, objects)
-        objects.sync()
-    except StepError as error:
-        failure = Failure("error", str(error))
-    except CommandFailed as error:
-        failure = Failure(error.kind, str(error), code=error.code)
-    except OutputMismatch as error:
-        failure = Failure("output", str(error))
-    except InputDamaged as error:
-        failure = Failure("input", str(error))
-    except KeyboardInterrupt:
-        raise
+        with _entered(task):
+            mask = Mask(_secrets(task))
+            objects = Objects(task.objects)
+            with masked(mask):
+                outputs, metrics = _work(task, objects)
+            objects.sync()
     except BaseException as error:  # noqa: BLE001  # the border: a step may raise anything
-        failure = traceback.failure(error)
-    if failure is not None:
-        failure = _masked(task, failure)
+        outputs, metrics, failure = {}, {}, _masked(mask, _explained(task, error))
     return Outcome(
         step_id=task.step_id,
         attempt=task.attempt,
@@ -67,104 +72,262 @@ def perform(task: Task) -> Outcome:
     )
 
 
-class InputDamaged(TreadleError):
-    """A stored input is missing or does not have its digest."""
+def _work(task: Task, objects: Objects) -> Made:
+    if task.kind == "command":
+        return _perform_command(task, objects)
+    inputs = {port: _input(task, port, objects) for port in task.inputs}
+    returned = call_function(task.call, inputs, task.params)
+    values = take_apart(returned, task.outputs, task.declared)
+    metrics = metrics_of(values)
+    return {output.name: _stored(task, output, values[output.name], objects) for output in task.outputs}, metrics
 
 
-def _enter(task: Task) -> None:
-    """The step's working folder, its import path and its environment."""
-    os.chdir(task.root)
-    compile_afresh(task.root)
-    if sys.path[:1] != [task.root]:
-        sys.path.insert(0, task.root)
-    os.environ.update(task.env)
-    os.environ["TREADLE_SCRATCH"] = task.scratch
-    os.environ["TMPDIR"] = task.scratch
+# surroundings
 
 
-def _function(task: Task, objects: Objects) -> tuple[dict[str, Artifact], dict[str, float]]:
-    arguments = {port: _input(task, port, objects) for port in task.inputs}
-    function = load(task.call)
-    returned = function(**arguments, **task.params)
-    values = _values(task, returned)
-    codecs = _codecs()
+@contextmanager
+def _entered(task: Task) -> Iterator[None]:
+    """The step's folder, import path and environment; afterwards those from before, where a process lives on."""
+    before = None if task.isolation == "fresh" else (dict(os.environ), os.getcwd(), list(sys.path))
     try:
-        outputs = {
-            output.name: encode(values[output.name], codecs, objects, task.scratch, output.name, output.codec)
-            for output in task.outputs
-        }
-    except CodecError as error:
-        raise OutputMismatch(str(error)) from None
-    return outputs, _metrics(values)
+        _make_folder(task.scratch)
+        os.chdir(task.root)
+        _compile_afresh_once(task.root)
+        if sys.path[:1] != [task.root]:
+            sys.path.insert(0, task.root)
+        os.environ.update(task.env)
+        os.environ["TREADLE_SCRATCH"] = os.environ["TMPDIR"] = task.scratch
+        _forget_temporary_folder()
+        yield
+    finally:
+        if before is not None:
+            _leave(*before)
+
+
+def _leave(environment: dict[str, str], folder: str, path: list[str]) -> None:
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[:] = path
+    _forget_temporary_folder()
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.mkdir(path)
+    except OSError:
+        os.makedirs(path, exist_ok=True)
+
+
+@cache
+def _compile_afresh_once(root: str) -> None:
+    compile_afresh(root)
+
+
+def _forget_temporary_folder() -> None:
+    """`tempfile` looks at TMPDIR once; a nursery or an earlier step may have made it look already."""
+    found = sys.modules.get("tempfile")
+    if found is not None:
+        found.tempdir = None  # type: ignore[attr-defined]
+
+
+def _secrets(task: Task) -> list[str]:
+    missing = [name for name in task.secrets if name not in os.environ]
+    if missing:
+        raise StepFailed("error", f"the secret {', '.join(missing)} is not set in the environment")
+    return [os.environ[name] for name in task.secrets]
+
+
+def _explained(task: Task, error: BaseException) -> Failure:
+    failure = failure_of(error)
+    if isinstance(error, MemoryError) and task.memory:
+        text = f"MemoryError: the step's memory limit is {format_size(task.memory)} (`resources: {{memory: …}}`)"
+        return Failure(failure.kind, text, failure.traceback, failure.code)
+    return failure
+
+
+def _masked(mask: Mask, failure: Failure) -> Failure:
+    return Failure(failure.kind, mask.text(failure.message), mask.text(failure.traceback), failure.code)
+
+
+# inputs
 
 
 def _input(task: Task, port: str, objects: Objects) -> Any:
-    from pathlib import Path  # lazy: the nursery has it already, inline runs may not
-
     found: list[Any] = []
     for source in task.inputs[port]:
         if isinstance(source, Files):
             paths = [Path(path) for path in source.paths]
             found.append(paths if source.shape == "files" else paths[0])
         else:
-            found.append(_stored(task, port, source, objects))
+            found.append(_decoded(task, port, source, objects))
     return found if port in task.listed else found[0]
 
 
-def _stored(task: Task, port: str, source: Stored, objects: Objects) -> Any:
+def _decoded(task: Task, port: str, source: Stored, objects: Objects) -> Any:
     try:
-        return decode(source.artifact, _codec, objects, os.path.join(task.scratch, "in", port))
-    except CodecError as error:
-        raise InputDamaged(f"input '{port}': {error}") from None
+        return decode(source.artifact, _codec, objects, _inside(os.path.join(task.scratch, "in"), port))
+    except (TreadleError, OSError) as error:
+        raise StepFailed("input", f"input '{port}' cannot be read: {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a codec may raise anything
+        raise StepFailed("input", f"input '{port}' cannot be read: {type(error).__name__}: {error}") from None
 
 
-def _values(task: Task, returned: Any) -> dict[str, Any]:
-    """The returned value taken apart into the outputs by name."""
-    names = [output.name for output in task.outputs]
-    fields = getattr(type(returned), "_fields", None)
-    if isinstance(returned, tuple) and fields:
-        found = dict(zip(fields, returned, strict=True))
-    elif len(names) == 1 and not (task.declared and isinstance(returned, dict) and set(returned) == set(names)):
-        return {names[0]: returned}
-    elif isinstance(returned, dict):
-        found = returned
-    elif isinstance(returned, tuple | list):
+# outputs
+
+
+def take_apart(returned: Any, outputs: tuple[Output, ...], declared: bool) -> dict[str, Any]:
+    """What a function returned, by the names of its outputs; raises StepFailed of kind `output`.
+
+    Several outputs come as a NamedTuple (by field), a mapping (by key), a tuple or a list (by order). One output is
+    the value itself, unless it was declared or is a field, and the value holds exactly it.
+    """
+    names = [output.name for output in outputs]
+    fields: tuple[str, ...] = getattr(type(returned), "_fields", ()) if isinstance(returned, tuple) else ()
+    if len(names) == 1:
+        return {names[0]: _only(returned, names[0], fields, declared)}
+    if fields and (set(names) <= set(fields) or not declared):
+        _demand(names, fields, type(returned).__name__)
+        return {name: getattr(returned, name) for name in names}
+    if isinstance(returned, Mapping):
+        _demand(names, list(map(str, returned)), "dict it returned")
+        return {name: returned[name] for name in names}
+    if isinstance(returned, tuple | list):
         if len(returned) != len(names):
-            raise OutputMismatch(f"the step returned {len(returned)} values for the outputs {', '.join(names)}")
-        found = dict(zip(names, returned, strict=True))
-    else:
-        kind = type(returned).__qualname__
-        raise OutputMismatch(f"the step returned a {kind} where a tuple or dict of {', '.join(names)} is expected")
-    if len(names) == 1 and names[0] not in found:
-        return {names[0]: returned}
-    missing = [name for name in names if name not in found]
+            count = f"{len(returned)} value{'' if len(returned) == 1 else 's'}"
+            raise StepFailed("output", f"the step returned {count} for {len(names)} outputs: {', '.join(names)}")
+        return dict(zip(names, returned, strict=True))
+    text = "the step returned nothing" if returned is None else f"the step returned a {type(returned).__qualname__}"
+    raise StepFailed("output", f"{text}, where a tuple or dict of {', '.join(names)} is expected")
+
+
+def _demand(names: list[str], has: Iterable[str], what: str) -> None:
+    missing = [f"'{name}'" for name in names if name not in has]
     if missing:
-        raise OutputMismatch(f"the step did not return {', '.join(missing)}; it returned {', '.join(map(str, found))}")
-    return {name: found[name] for name in names}
+        found = ", ".join(has) or "nothing"
+        raise StepFailed("output", f"the step did not return {', '.join(missing)}; the {what} has: {found}")
 
 
-def _metrics(values: dict[str, Any]) -> dict[str, float]:
-    """The output called `metrics`, or the only output when it is a mapping: its numbers."""
-    source = values.get("metrics", next(iter(values.values())) if len(values) == 1 else None)
-    if not isinstance(source, dict):
+def _only(returned: Any, name: str, fields: tuple[str, ...], declared: bool) -> Any:
+    if name in fields:
+        return getattr(returned, name)
+    if declared and isinstance(returned, Mapping) and set(returned) == {name}:
+        return returned[name]
+    if declared and type(returned) is tuple and len(returned) == 1:
+        return returned[0]
+    return returned
+
+
+def metrics_of(values: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of the output called `metrics`, or else of the only output when it is a mapping.
+
+    Raises StepFailed when `metrics` is no mapping.
+    """
+    named = "metrics" in values
+    source = values["metrics"] if named else next(iter(values.values())) if len(values) == 1 else None
+    if not isinstance(source, Mapping):
+        if named:
+            kind = type(source).__qualname__
+            raise StepFailed("output", f"the output 'metrics' must be a mapping of names to numbers, not a {kind}")
         return {}
-    found = {}
-    for name, value in source.items():
-        if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-            value = value.item()
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            found[str(name)] = float(value)
+    numbers = {str(name): _number(value) for name, value in source.items()}
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def _number(value: Any) -> float | None:
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()  # a scalar of numpy, or an array without dimensions
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _stored(task: Task, output: Output, value: Any, objects: Objects) -> Artifact:
+    try:
+        return encode(value, _codecs(), objects, task.scratch, output.name, output.codec)
+    except CodecError as error:
+        raise StepFailed("output", str(error)) from None
+    except (StoreError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  # a codec may raise anything
+        text = f"output '{output.name}' cannot be stored: {type(error).__name__}: {error}"
+        raise StepFailed("output", text) from None
+
+
+# commands
+
+
+def _perform_command(task: Task, objects: Objects) -> Made:
+    staging = os.path.join(task.scratch, "out")
+    places = {output.name: _inside(staging, output.path or output.name) for output in task.outputs}
+    for place in (os.path.join(staging, "."), *places.values()):
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+    inputs = {port: _paths(task, port, objects) for port in task.inputs}
+    run_command(render(task.call, inputs, places, task.params), task.root, task.log)
+    missing = [output for output in task.outputs if not os.path.exists(places[output.name])]
+    if missing:
+        text = ", ".join(f"'{output.name}' ({output.path or output.name})" for output in missing)
+        raise StepFailed("output", f"the command ended well but did not make {text}")
+    metrics = _written_metrics(places)
+    return {output.name: _taken(task, output, places[output.name], objects) for output in task.outputs}, metrics
+
+
+def _taken(task: Task, output: Output, place: str, objects: Objects) -> Artifact:
+    """Store what the command made; with a codec, as if a function had returned the value that the file holds."""
+    if output.codec not in (None, "file", "folder"):
+        add = objects.add_folder if os.path.isdir(place) else objects.add_file
+        return add(place, str(output.codec), os.path.basename(place), give=True)
+    return _stored(task, Output(output.name, codec=output.codec), Path(place), objects)
+
+
+def _paths(task: Task, port: str, objects: Objects) -> list[str]:
+    found: list[str] = []
+    folder = _inside(os.path.join(task.scratch, "in"), port)
+    for source in task.inputs[port]:
+        if isinstance(source, Files):
+            found += source.paths
+            continue
+        try:
+            items = objects.items(source.artifact) if source.artifact.codec == LIST else [source.artifact]
+            for item in items:
+                found.append(objects.hand_out(item, os.path.join(folder, str(len(found))) if found else folder))
+        except CodecError as error:
+            raise StepFailed("input", f"input '{port}' cannot be read: {error}") from None
     return found
 
 
-def _masked(task: Task, failure: Failure) -> Failure:
-    """The failure without the values of the step's secrets."""
-    message, text = failure.message, failure.traceback
-    for name in task.secrets:
-        value = os.environ.get(name)
-        if value:
-            message, text = message.replace(value, "***"), text.replace(value, "***")
-    return Failure(failure.kind, message, text, failure.code)
+def _written_metrics(places: Mapping[str, str]) -> dict[str, float]:
+    """The numbers of a JSON object that the command wrote as output `metrics`, or as a file `metrics.json`."""
+    for name, place in places.items():
+        if name != "metrics" and os.path.basename(place) != "metrics.json":
+            continue
+        try:
+            with open(place, encoding="utf-8") as file:
+                found = json.load(file)
+        except (ValueError, OSError):
+            found = None
+        if isinstance(found, dict):
+            return metrics_of({"metrics": found})
+        if name == "metrics":
+            raise StepFailed("output", "the output 'metrics' is not a JSON object of names and numbers")
+    return {}
+
+
+def _inside(folder: str, name: str) -> str:
+    """The path of `name` in `folder`; raises StepFailed when it would be elsewhere."""
+    path = os.path.normpath(os.path.join(folder, name))
+    if not path.startswith(folder + os.sep):
+        raise StepFailed("error", f"'{name}' is not a path inside the step's own folder")
+    return path
+
+
+# codecs
 
 
 @cache
