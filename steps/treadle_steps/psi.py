@@ -1,50 +1,112 @@
-"""Population stability index on mergeable counts, with a test against a least effect."""
+"""Population stability index on mergeable counts, with a test against a least effect.
 
+A profile of a column is plain data: its bins, frozen from the reference, and how many rows fell into each. Counts of
+two windows in the same bins may be added.
+"""
+
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import chndtr
 
+from treadle.authoring import StepError
 from treadle_steps.refusals import is_moment, is_number
 
 BINS = 10
 TOP = 20
 
 
-def counts(reference: pd.Series, current: pd.Series) -> tuple[Any, Any]:
-    """Counts of both columns in the same bins, frozen from the reference.
+def freeze(column: pd.Series, most_values: int | None = None) -> dict[str, Any]:
+    """The profile of a reference column: kind, bins and counts.
 
-    Numbers: ten quantile bins with open ends (distinct values if ten or fewer) and missing; others: the
-    20 most frequent values, other, unseen and missing.
+    Numbers and moments (as nanoseconds): up to ten quantile bins with open ends, then missing. Everything else, and
+    numbers with ten or fewer distinct values: the 20 most frequent values, other, unseen, missing. With more than
+    `most_values` distinct values the rare ones are not kept, and a new value counts as other, not as unseen.
     """
-    if is_moment(reference):
-        reference, current = reference.astype("int64"), current.astype("int64")
-    if is_number(reference) and reference.nunique() > BINS:
-        known = reference.dropna().to_numpy(dtype=float)
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
-        return _numbers(reference, edges), _numbers(current, edges)
-    values = list(reference.value_counts().index)
-    top, rest = values[:TOP], set(values[TOP:])
-    return _values(reference, top, rest), _values(current, top, rest)
+    kind = "moment" if is_moment(column) else "number" if is_number(column) else "text"
+    bins: dict[str, Any] = {"kind": kind}
+    if kind == "moment" or (kind == "number" and column.nunique() > BINS):
+        known = _floats(column)
+        known = known[~np.isnan(known)]
+        # a quantile that is a value of the column: between -inf and inf there is nothing to interpolate
+        edges = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf") if len(known) else known
+        bins["edges"] = np.unique(edges[np.isfinite(edges)]).tolist()
+    else:
+        values = list(dict.fromkeys(_plain(value) for value in column.value_counts().index))
+        bins["values"], rest = values[:TOP], values[TOP:]
+        bins["rest"] = rest if most_values is None or len(values) <= most_values else None
+    return {**bins, "counts": count(bins, column)}
+
+
+def count(bins: dict[str, Any], column: pd.Series) -> list[int]:
+    """How many rows of `column` fall into each of `bins`; raises StepError when it is of another kind."""
+    _need_kind(bins, column)
+    if "edges" in bins:
+        values = _floats(column)
+        known = values[~np.isnan(values)]
+        edges = np.asarray(bins["edges"], dtype=float)
+        binned = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
+        return [*(int(number) for number in binned), len(values) - len(known)]
+    found: dict[Any, int] = {}
+    for value, rows in column.value_counts().items():
+        found[_plain(value)] = found.get(_plain(value), 0) + int(rows)
+    total = sum(found.values())
+    named = [found.get(value, 0) for value in bins["values"]]
+    left = total - sum(named)
+    other = left if bins["rest"] is None else sum(found.get(value, 0) for value in bins["rest"])
+    return [*named, other, left - other, len(column) - total]
+
+
+def counts(reference: pd.Series, current: pd.Series) -> tuple[list[int], list[int]]:
+    """Counts of both columns in the same bins, frozen from the reference."""
+    bins = freeze(reference)
+    return bins["counts"], count(bins, current)
+
+
+def labels(bins: dict[str, Any]) -> list[str]:
+    """A name for each bin, in the order of the counts."""
+    if "edges" not in bins:
+        return [*(str(value) for value in bins["values"]), "other", "unseen", "missing"]
+    edges = [f"{edge:g}" for edge in bins["edges"]]
+    if bins["kind"] == "moment":
+        edges = [str(pd.Timestamp(int(edge))) for edge in bins["edges"]]
+    if not edges:
+        return ["any", "missing"]
+    between = [f"{low} to {high}" for low, high in pairwise(edges)]
+    return [f"below {edges[0]}", *between, f"{edges[-1]} and above", "missing"]
+
+
+def parts(reference: Any, current: Any) -> Any:
+    """What each bin adds to the PSI: (p − q) ln(p / q) with p, q = (count + ½) / (n + B / 2).
+
+    A bin that is empty in both adds 0 and is not counted in B: the halves alone would differ when n and m do, and
+    make an unchanged column look moved.
+    """
+    r, c = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
+    used = (r + c) > 0
+    half = used.sum() / 2
+    p, q = (r[used] + 0.5) / (r.sum() + half), (c[used] + 0.5) / (c.sum() + half)
+    made = np.zeros(len(r))
+    made[used] = (p - q) * np.log(p / q)
+    return made
 
 
 def index(reference: Any, current: Any) -> float:
-    """PSI = Σ (p − q) ln(p / q) with p, q = (count + ½) / (n + B / 2)."""
-    r, c = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
-    half = len(r) / 2
-    p, q = (r + 0.5) / (r.sum() + half), (c + 0.5) / (c.sum() + half)
-    return float(np.sum((p - q) * np.log(p / q)))
+    """PSI: the sum of `parts`."""
+    return float(np.sum(parts(reference, current)))
 
 
 def p_value(reference: Any, current: Any, delta: float) -> float:
     """The chance of such a PSI when the true one is at most `delta`: 1 − F(n_e PSI), non-central χ² with
     B − 1 degrees and non-centrality n_e δ, where n_e = n m / (n + m) (arXiv 2307.11878)."""
-    n, m = float(np.sum(reference)), float(np.sum(current))
-    if not n or not m:
+    r, c = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
+    n, m, used = float(r.sum()), float(c.sum()), int(((r + c) > 0).sum())
+    if not n or not m or used < 2:
         return 1.0
     effective = n * m / (n + m)
-    return float(1 - chndtr(effective * index(reference, current), len(reference) - 1, effective * delta))
+    return float(1 - chndtr(effective * index(r, c), used - 1, effective * delta))
 
 
 def rejected(p_values: list[float], rate: float) -> list[bool]:
@@ -58,16 +120,31 @@ def rejected(p_values: list[float], rate: float) -> list[bool]:
     return [number in fallen for number in range(len(p_values))]
 
 
-def _numbers(column: pd.Series, edges: Any) -> Any:
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    known = values[~np.isnan(values)]
-    binned = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
-    return np.append(binned, len(values) - len(known))
+def _need_kind(bins: dict[str, Any], column: pd.Series) -> None:
+    """A text where numbers were is a break of the schema, not drift; a column of nothing but gaps has no kind."""
+    now = "moment" if is_moment(column) else "number" if is_number(column) else "text"
+    if now != bins["kind"] and column.notna().any() and sum(bins.get("counts", [1])[:-1]):
+        example = column.dropna().iloc[0]
+        raise StepError(
+            f"column '{column.name}' was {bins['kind']} in the reference and is {now} now (such as {example!r})",
+            f"repair it upstream, or leave it out: exclude: [{column.name}]",
+        )
 
 
-def _values(column: pd.Series, top: list[Any], rest: set[Any]) -> Any:
-    found = column.value_counts()
-    named = [int(found.get(value, 0)) for value in top]
-    other = int(sum(found.get(value, 0) for value in rest))
-    known = int(found.sum())
-    return np.array([*named, other, known - sum(named) - other, len(column) - known])
+def _floats(column: pd.Series) -> Any:
+    """Numbers as floats, moments as nanoseconds; NaN where missing."""
+    if not is_moment(column):
+        return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    unit = "timedelta64[ns]" if pd.api.types.is_timedelta64_dtype(column.dtype) else "datetime64[ns]"
+    ticks = column.to_numpy().astype(unit).astype("int64").astype(float)
+    return np.where(column.isna().to_numpy(), np.nan, ticks)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, bool | int | float | str) else str(value)
