@@ -12,6 +12,7 @@ from treadle.store.memo import Memo
 from treadle.store.objects import Objects
 from treadle.store.plans import Plans
 from treadle.store.results import Results
+from treadle.store.tags import Tags
 
 
 class Store(Struct, frozen=True):
@@ -28,6 +29,7 @@ class Store(Struct, frozen=True):
     files: FileDigests
     memo: Memo
     plans: Plans
+    tags: Tags
     database: Database
     notices: list[str]
 
@@ -47,6 +49,7 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         files=FileDigests(database),
         memo=Memo(database),
         plans=Plans(os.path.join(folder, "plans")),
+        tags=Tags(database),
         database=database,
         notices=notices,
     )

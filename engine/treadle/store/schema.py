@@ -28,4 +28,6 @@ FIRST = (
         kind TEXT NOT NULL, key TEXT NOT NULL, made REAL NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key))""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)
+TAGS = ("CREATE TABLE tags (run_id TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (run_id, tag)) WITHOUT ROWID",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS)
