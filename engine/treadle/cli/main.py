@@ -13,6 +13,7 @@ from typing import NoReturn
 from treadle.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("treadle.cli.init", "start a project: pipeline, CI workflow, hook, editor settings"),
     "check": ("treadle.cli.check", "find every mistake in pipeline files, with place and fix"),
     "plan": ("treadle.cli.plan", "show what a run would do, and why"),
     "run": ("treadle.cli.run", "run a pipeline; only what changed"),

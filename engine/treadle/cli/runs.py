@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="how many (default 20; export: all)")
     parser.add_argument("--remove", action="store_true", help="tag: take the words off")
     parser.add_argument("-o", "--output", metavar="FILE", help="export: a .csv or .parquet file")
+    parser.add_argument("--ids", action="store_true", help="list: only the ids, one a line")
+    parser.add_argument("--markdown", action="store_true", help="compare: a table for a pull request")
     parser.add_argument("--json", action="store_true", help="write the answer as JSON")
 
 
@@ -55,6 +57,9 @@ def _list(args: argparse.Namespace) -> None:
     if args.json:
         print(json.format(json.encode([_plain(one) for one in found])).decode())
         return
+    if args.ids:
+        print("".join(f"{one.run.run_id}\n" for one in found), end="")
+        return
     if not found:
         print(
             "no run has been recorded here" if not (args.where or args.tag or args.pipeline) else "no run is like that"
@@ -70,7 +75,10 @@ def _show(args: argparse.Namespace) -> None:
 
 def _compare(args: argparse.Namespace) -> None:
     found = compare.compare(args.names)
-    print(json.format(json.encode(found)).decode() if args.json else _side_by_side(found))
+    if args.json:
+        print(json.format(json.encode(found)).decode())
+    else:
+        print(_markdown(found) if args.markdown else _side_by_side(found))
 
 
 def _best(args: argparse.Namespace) -> None:
@@ -171,6 +179,16 @@ def _side_by_side(found: Comparison) -> str:
     return "\n\n".join(
         [*blocks, same if blocks else f"nothing differs: all {found.same} parameters and metrics are the same"]
     )
+
+
+def _markdown(found: Comparison) -> str:
+    lines = [f"| | {' | '.join(one.run.run_id for one in found.runs)} |", f"|---|{'---|' * len(found.runs)}"]
+    for title, differences in (("param", found.params), ("metric", found.metrics), ("step", found.steps)):
+        for one in differences:
+            cells = " | ".join(cell.replace("|", "\\|") for cell in _cells(one))
+            lines.append(f"| {title} `{_short(one.name)}` | {cells} |")
+    same = f"{found.same} more parameters and metrics are the same."
+    return "\n".join([*lines, "", same] if len(lines) > 2 else ["Nothing differs.", "", same])
 
 
 def _cells(one: Difference) -> list[str]:
