@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from treadle.errors import CodecError, StepError, TreadleError
 
-__all__ = ["Codec", "CodecError", "StepError", "TreadleError", "read_table_schema"]
+__all__ = ["Codec", "CodecError", "Describer", "StepError", "TreadleError", "read_table_schema"]
 
 
 class Codec(Protocol):
@@ -26,6 +26,21 @@ class Codec(Protocol):
 
     def read(self, path: Path) -> Any:
         """Return the value stored at `path`; raises CodecError when it cannot be read."""
+
+
+class Describer(Protocol):
+    """What a codec may offer besides: the figures of a stored value, for `treadle data`.
+
+    `described` are the endings of files from outside that it knows too.
+    """
+
+    described: tuple[str, ...]
+
+    def describe(self, path: Path) -> dict[str, Any]:
+        """`rows` and `columns` (name, dtype, missing, distinct, …), or other plain figures; raises TreadleError."""
+
+    def difference(self, before: Path, after: Path) -> dict[str, Any]:
+        """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
 
 
 def read_table_schema(path: str) -> dict[str, Any]:

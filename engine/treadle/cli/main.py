@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("treadle.cli.runs", "list past runs"),
     "show": ("treadle.cli.show", "show a run, or what became of one step in it"),
     "logs": ("treadle.cli.logs", "print what a step printed"),
+    "data": ("treadle.cli.data", "show data version by version, with lineage; compare two"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
