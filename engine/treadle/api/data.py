@@ -63,14 +63,14 @@ def list_items(path: str | os.PathLike[str]) -> list[Item]:
     """Every data entry and output of a pipeline; raises InputError when the pipeline is wrong."""
     project = open_project(path)
     plan, _ = make(project, path, Request())
-    return _items(project, plan)
+    return items_of(project, plan)
 
 
 def describe(path: str | os.PathLike[str], name: str) -> Described:
     """One data entry (`data.trips`) or output (`split.train`); raises InputError when there is no such thing."""
     project = open_project(path)
     plan, _ = make(project, path, Request())
-    items = {item.name: item for item in _items(project, plan)}
+    items = {item.name: item for item in items_of(project, plan)}
     if name not in items:
         whole = [other for other in items if other.partition(".")[0] == name and not other.endswith(".metrics")]
         if not whole:
@@ -102,7 +102,8 @@ def diff(before: str, after: str, path: str | os.PathLike[str] = ".") -> dict[st
 # items
 
 
-def _items(project: Project, plan: Plan) -> list[Item]:
+def items_of(project: Project, plan: Plan) -> list[Item]:
+    """Every data entry and output of a plan, in its order."""
     results = {step.id: _results(project, plan, step) for step in plan.steps}
     users = _users(project)
     own = {(plan.pipeline, step.id) for step in plan.steps}

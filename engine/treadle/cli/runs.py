@@ -6,6 +6,7 @@ treadle runs compare 20250106-093000 last
 treadle runs best evaluate.mae
 treadle runs tag last baseline
 treadle runs export -o runs.parquet
+treadle runs report last -o report.html
 """
 
 import argparse
@@ -21,13 +22,13 @@ from treadle.cli import table
 from treadle.cli.options import coloured
 from treadle.cli.summary import summary
 from treadle.errors import input_error
-from treadle.quantity import format_duration
+from treadle.quantity import format_duration, format_size
 
-ACTIONS = ("list", "show", "compare", "best", "tag", "export")
+ACTIONS = ("list", "show", "compare", "best", "tag", "export", "report")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    words = "list (default), show RUN, compare RUN RUN…, best STEP.METRIC, tag RUN WORD…, export"
+    words = "list (default), show RUN, compare RUN RUN…, best STEP.METRIC, tag RUN WORD…, export, report RUN"
     parser.add_argument("action", nargs="?", default="list", metavar="ACTION", help=words)
     parser.add_argument("names", nargs="*", metavar="NAME", help="runs by id, the beginning of one, or last; a metric")
     parser.add_argument("--pipeline", metavar="NAME", help="only runs of this pipeline")
@@ -37,14 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max", action="store_true", help="the greatest is the first, and the best")
     parser.add_argument("--limit", type=int, metavar="N", help="how many (default 20; export: all)")
     parser.add_argument("--remove", action="store_true", help="tag: take the words off")
-    parser.add_argument("-o", "--output", metavar="FILE", help="export: a .csv or .parquet file")
+    parser.add_argument("-o", "--output", metavar="FILE", help="export, report: the file to write")
+    parser.add_argument("--compare", action="store_true", help="report: of the differences of two or more runs")
     parser.add_argument("--ids", action="store_true", help="list: only the ids, one a line")
     parser.add_argument("--markdown", action="store_true", help="compare: a table for a pull request")
     parser.add_argument("--json", action="store_true", help="write the answer as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    action = {"list": _list, "show": _show, "compare": _compare, "best": _best, "tag": _tag, "export": _export}
+    action = {
+        "list": _list,
+        "show": _show,
+        "compare": _compare,
+        "best": _best,
+        "tag": _tag,
+        "export": _export,
+        "report": _report,
+    }
     if args.action not in action:
         hint = f"one of {', '.join(ACTIONS)}"
         raise input_error("unknown-action", f"runs has no action '{args.action}'", None, hint)
@@ -104,6 +114,16 @@ def _export(args: argparse.Namespace) -> None:
         raise input_error("missing-argument", "export needs a file", None, "treadle runs export -o runs.csv")
     found = compare.find(_query(args, compare.MOST))
     print(f"{args.output}: {export.export(found, args.output)} runs")
+
+
+def _report(args: argparse.Namespace) -> None:
+    from treadle.api import report  # lazy: only this action makes pages
+
+    if not args.output:
+        raise input_error("missing-argument", "report needs a file", None, "treadle runs report -o report.html")
+    one = (args.names or ["last"])[0]
+    html = report.report_comparison(args.names) if args.compare else report.report(one)
+    print(f"{args.output}: {format_size(report.write(html, args.output))}")
 
 
 def _query(args: argparse.Namespace, limit: int = 20) -> Query:
