@@ -107,5 +107,5 @@ def test_python_does_what_the_commands_do(pair: Project) -> None:
     assert result.ok
     assert result["b"] == {"y": 10}
     assert result.metrics("b") == {"y": 10.0}
-    assert "<td>b</td>" in result._repr_html_()
+    assert ">b</td>" in result._repr_html_()
     assert Path(path).exists()
