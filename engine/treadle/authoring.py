@@ -1,11 +1,12 @@
 """What the author of steps and codecs imports; a step itself needs nothing from here."""
 
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
 from treadle.errors import CodecError, StepError, TreadleError
 
-__all__ = ["Codec", "CodecError", "Describer", "StepError", "TreadleError", "read_table_schema"]
+__all__ = ["Codec", "CodecError", "Describer", "StepError", "TreadleError", "read_table_schema", "secret"]
 
 
 class Codec(Protocol):
@@ -41,6 +42,17 @@ class Describer(Protocol):
 
     def difference(self, before: Path, after: Path) -> dict[str, Any]:
         """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
+
+
+def secret(name: str) -> str:
+    """The value of a secret that the step declares under `secrets:`; raises StepError when it is not set.
+
+    It is the environment variable of that name. Do not put it into a result, a message or a log.
+    """
+    value = os.environ.get(name)
+    if value is None:
+        raise StepError(f"the secret {name} is not set", f"secrets: [{name}], and set it in the environment")
+    return value
 
 
 def read_table_schema(path: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Read a table from a URL, whole or not at all."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -10,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pandas as pd
 
-from treadle.authoring import StepError
+from treadle.authoring import StepError, secret
 from treadle_steps.ingest import table
 
 CHUNK = 1 << 20
@@ -50,8 +49,7 @@ def url(
 def _fetch(url: str, target: Path, secret_header: str | None, timeout: float) -> None:
     request = Request(url)
     if secret_header is not None:
-        header = os.environ.get(secret_header, "")
-        name, colon, value = header.partition(":")
+        name, colon, value = secret(secret_header).partition(":")
         if not colon:
             raise StepError(f"the secret {secret_header} holds no header", "such as: Authorization: Bearer …")
         request.add_header(name.strip(), value.strip())
@@ -80,5 +78,5 @@ def _fetch_by_fsspec(url: str, target: Path) -> None:
         with fsspec.open(url, "rb") as source, open(target, "wb") as file:
             while chunk := source.read(CHUNK):
                 file.write(chunk)
-    except Exception as error:  # noqa: BLE001  # every file system of fsspec has its own errors
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise StepError(f"{url.partition('?')[0]} cannot be read: {error}") from None

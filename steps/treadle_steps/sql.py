@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 
 from treadle.authoring import StepError
+from treadle.authoring import secret as secret_of
 
 ROWS = 50_000  # fetched at a time
 PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")
@@ -31,24 +32,28 @@ def sql(
     `driver` is a module with the DB-API (PEP 249) or ADBC, called as `connect(**options)`. `params` fill the query's
     placeholders in the driver's own style. Raises StepError naming the database or the query.
     """
-    connection, shown = _connect(database, secret, driver, options or {})
+    module, connection, shown = _connect(database, secret, driver, options or {})
+    broken = _errors(module)
     try:
         cursor = connection.cursor()
         try:
             cursor.execute(query, params or [])
-        except Exception as error:  # noqa: BLE001  # every driver has its own errors
-            raise StepError(
-                f"the query failed: {_masked(error)}", f"the query was: {' '.join(query.split())[:200]}"
-            ) from None
+        except broken as error:
+            hint = f"the query was: {' '.join(query.split())[:200]}"
+            raise StepError(f"the query failed: {_masked(error)}", hint) from None
         if cursor.description is None:
             raise StepError("the query returns no table", "write a SELECT")
         return _table(cursor)
-    except StepError:
-        raise
-    except Exception as error:  # noqa: BLE001  # a server may go away at any row
+    except broken as error:
         raise StepError(f"reading from {shown} stopped: {_masked(error)}") from None
     finally:
         connection.close()
+
+
+def _errors(module: Any) -> tuple[type[Exception], ...]:
+    """What a driver raises: PEP 249 wants an `Error` in every module."""
+    own = getattr(module, "Error", None)
+    return (*((own,) if isinstance(own, type) else ()), OSError, RuntimeError, ValueError, TypeError)
 
 
 def _table(cursor: Any) -> pd.DataFrame:
@@ -66,14 +71,14 @@ def _table(cursor: Any) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
 
 
-def _connect(database: str | None, secret: str | None, driver: str | None, options: dict[str, Any]) -> tuple[Any, str]:
+def _connect(
+    database: str | None, secret: str | None, driver: str | None, options: dict[str, Any]
+) -> tuple[Any, Any, str]:
     if driver is not None:
         return _opened(_module(driver), driver, (), options)
     url = database
     if secret is not None:
-        url = os.environ.get(secret)
-        if url is None:
-            raise StepError(f"the secret {secret} is not set", f"secrets: [{secret}], and set it in the environment")
+        url = secret_of(secret)
     if not url:
         raise StepError("no database is named", "with: {database: sqlite:///data/shop.db} or {secret: DATABASE_URL}")
     kind = urlsplit(url).scheme
@@ -90,10 +95,10 @@ def _connect(database: str | None, secret: str | None, driver: str | None, optio
     return _opened(_module(DRIVERS[kind]), shown, (url,), {"connect_timeout": 10, **options})
 
 
-def _opened(module: Any, shown: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, str]:
+def _opened(module: Any, shown: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any, str]:
     try:
-        return module.connect(*arguments, **options), shown
-    except Exception as error:  # noqa: BLE001  # every driver has its own errors
+        return module, module.connect(*arguments, **options), shown
+    except _errors(module) as error:
         raise StepError(
             f"{shown} cannot be reached: {_masked(error)}", "is the server up, and the name right?"
         ) from None
