@@ -41,8 +41,17 @@ def run(
     project = open_project(path)
     wanted = request or Request()
     made, selection = make(project, path, wanted)
+    executor = executor_for(project, made, wanted)
+    start = begin(project, made)
+    finished = run_plan(made, project.store, project.code, executor, start, selection, notify, time.time)
+    project.store.memo.flush()
+    return finished
+
+
+def begin(project: Project, made: Plan) -> RunRecord:
+    """The record of a run of this plan that begins now."""
     now = time.time()
-    begin = RunRecord(
+    return RunRecord(
         run_id=_run_id(now),
         pipeline=made.pipeline,
         path=made.path,
@@ -52,13 +61,10 @@ def run(
         params=made.params,
         git=_git(project.root),
     )
-    executor = _executor(project, made, wanted)
-    finished = run_plan(made, project.store, project.code, executor, begin, selection, notify, time.time)
-    project.store.memo.flush()
-    return finished
 
 
-def _executor(project: Project, made: Plan, request: Request) -> Callable[[], Executor]:
+def executor_for(project: Project, made: Plan, request: Request) -> Callable[[], Executor]:
+    """How to make the executor that runs this plan."""
     name = request.executor or project.settings.executor
     slots = request.jobs or project.settings.jobs or cores()
 

@@ -8,9 +8,14 @@ from treadle.quantity import format_duration
 def summary(run: RunRecord, path: str, colour: bool, quiet: bool = False) -> str:
     """The table, each failure in full, and a last line with the counts."""
     blocks = [] if quiet else [table.render(("step", "fate", "time", "what"), _rows(run), colour)]
-    blocks += [_failure(step, path) for step in run.steps.values() if step.failure is not None]
+    blocks += failures(run, path)
     blocks.append(_last_line(run))
     return "\n\n".join(blocks)
+
+
+def failures(run: RunRecord, path: str) -> list[str]:
+    """Each failed step in full: the message, the traceback, the log and how to run it again."""
+    return [_failure(step, path) for step in run.steps.values() if step.failure is not None]
 
 
 def metrics(step: StepRecord, most: int = 4) -> str:

@@ -69,3 +69,23 @@ class RunFinished(Event, frozen=True, tag="run_finished", kw_only=True):
     status: str
     seconds: float
     fates: dict[str, int] = {}
+
+
+class TurnFinished(Event, frozen=True, tag="turn_finished", kw_only=True):
+    """One turn of `watch`; `status` is ok, failed, invalid or superseded, and `run_id` empty when nothing could run.
+
+    `cut_off` are steps below one that ran whose own inputs stayed the same; `metrics` maps a step to the
+    figures that changed, each as [before, after] with null for none.
+    """
+
+    turn: int
+    status: str
+    seconds: float
+    changed: tuple[str, ...] = ()
+    ran: tuple[str, ...] = ()
+    cut_off: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    unchanged: int = 0
+    metrics: dict[str, dict[str, tuple[float | None, float | None]]] = {}
+    problems: tuple[str, ...] = ()
