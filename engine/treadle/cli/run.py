@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         record = pipelines.run(args.pipeline, request(args), progress.notify)
     finally:
         progress.close()
-    print(summary(record, args.pipeline, coloured(), args.quiet))
+    print(summary(record, args.pipeline, coloured(), args.quiet, progress.stages))
     return 1 if record.status == "failed" else 0
 
 

@@ -116,7 +116,9 @@ def line(event: TurnFinished) -> str:
 def _parts(event: TurnFinished) -> list[str]:
     if event.status == "invalid":
         count = len(event.problems)
-        return [f"{count} problem{'' if count == 1 else 's'}, waiting for {'it' if count == 1 else 'them'} to be mended"]
+        return [
+            f"{count} problem{'' if count == 1 else 's'}, waiting for {'it' if count == 1 else 'them'} to be mended"
+        ]
     if event.status == "superseded":
         return ["stopped, since more changed meanwhile; what finished is kept"]
     parts = []

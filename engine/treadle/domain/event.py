@@ -18,7 +18,16 @@ class RunStarted(Event, frozen=True, tag="run_started", kw_only=True):
     pipeline: str
     steps: int
     params: dict[str, Any] = {}
-    expected: float | None = None  # seconds, from past runs
+    expected: float | None = None  # seconds of work, from past runs
+    stages: dict[str, str] = {}  # the stage of each step that has one; a matrix under its own name
+
+
+class RunProgress(Event, frozen=True, tag="run_progress", kw_only=True):
+    """How far a run is, at most twice a second; `remaining` seconds, by the critical path, None when unknown."""
+
+    steps: int
+    ended: int
+    remaining: float | None = None
 
 
 class StepStarted(Event, frozen=True, tag="step_started", kw_only=True):

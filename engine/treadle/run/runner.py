@@ -110,6 +110,7 @@ class _Runner:
         self.steps = {step.id: step for step in plan.steps}
         self.seconds = store.results.durations(plan.pipeline)
         self.schedule = Schedule(plan, self.seconds)
+        self.pace = estimate.Pace(plan, self.seconds)
         self.decider = Decider(plan, store, project, selection.forced, start.started)
         self.outputs: dict[str, dict[str, Artifact]] = {}
         self.metrics: dict[str, dict[str, float]] = {}
@@ -135,6 +136,7 @@ class _Runner:
                 steps=len(self.plan.steps),
                 params=self.plan.params,
                 expected=estimate.expected(self.steps, self.seconds),
+                stages=estimate.stages(self.plan),
             )
         )
         for text in self.store.notices:
@@ -145,6 +147,7 @@ class _Runner:
                 self._decide(self.steps[name])
             self._submit()
             self._flush()
+            self._report()
             if self.schedule.over:
                 break
             if self.running or self.elsewhere or self.schedule.wake_at() is not None:
@@ -266,6 +269,7 @@ class _Runner:
                 continue
             task = self._task(step)
             self.running[step.id] = task
+            self.pace.begin(step.id, self.clock())
             self.notify(
                 StepStarted(
                     run_id=self.start.run_id,
@@ -475,6 +479,12 @@ class _Runner:
                 self.store.leases.release([result.key for result in self._results])
             self.store.history.add_steps(self.start.run_id, self._unsaved)
         self._results, self._unsaved = [], []
+
+    def _report(self) -> None:
+        if self._executor is not None:
+            told = self.pace.report(self.start.run_id, self.clock(), self.records.keys(), self._executor.slots)
+            if told is not None:
+                self.notify(told)
 
     def _say(self, text: str, step: str = "") -> None:
         self.notify(Notice(run_id=self.start.run_id, at=self.clock(), text=text, step=step))
