@@ -203,6 +203,8 @@ class _Runner:
             return
         try:
             decision = self.decider.decide(step, self.outputs)
+            if decision.fate == "run" and self.selection.may_run(step.id):
+                self.decider.fetch(step)
         except InputError as error:
             text = "\n".join(f"{p.text}{f' ({p.hint})' if p.hint else ''}" for p in error.problems)
             self._failed(step, Failure("input", text), None)

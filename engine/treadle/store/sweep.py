@@ -114,10 +114,10 @@ def sweep(store: Store, waste: Waste, now: float | None = None) -> int:
             raise os_failure(error, path) from error
     _sweep_scratch(store, at)
     store.memo.drop_older(at - OLD)
-    for path in _entries(store.plans.folder):
+    for path in (*_entries(store.plans.folder), *_entries(os.path.join(store.folder, "remote"))):
         with suppress(OSError):
             if os.stat(path).st_mtime < at - OLD:
-                os.unlink(path)
+                _delete(path)
     return freed
 
 
