@@ -98,6 +98,7 @@ def server() -> Iterator[Server]:
 
 
 def write(project: Project, url: str) -> Project:
+    project.write("treadle.toml", 'executor = "inline"\n')  # what is tested happens before a step starts
     return project.write("pipeline.yaml", PIPELINE.format(url=url)).write("work.py", WORK)
 
 
