@@ -147,7 +147,10 @@ class _Runner:
                 self._decide(self.steps[name])
             self._submit()
             self._flush()
-            self._report()
+            if self._executor is not None:
+                told = self.pace.report(self.start.run_id, self.clock(), self.records.keys(), self._executor.slots)
+                if told is not None:
+                    self.notify(told)
             if self.schedule.over:
                 break
             if self.running or self.elsewhere or self.schedule.wake_at() is not None:
@@ -481,12 +484,6 @@ class _Runner:
                 self.store.leases.release([result.key for result in self._results])
             self.store.history.add_steps(self.start.run_id, self._unsaved)
         self._results, self._unsaved = [], []
-
-    def _report(self) -> None:
-        if self._executor is not None:
-            told = self.pace.report(self.start.run_id, self.clock(), self.records.keys(), self._executor.slots)
-            if told is not None:
-                self.notify(told)
 
     def _say(self, text: str, step: str = "") -> None:
         self.notify(Notice(run_id=self.start.run_id, at=self.clock(), text=text, step=step))
