@@ -12,6 +12,7 @@ from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
 from treadle.executors.base import Executor
 from treadle.run.decide import imports_of
+from treadle.run.estimate import as_events
 from treadle.run.runner import run_plan
 from treadle.settings import cores
 
@@ -43,6 +44,7 @@ def run(
     made, selection = make(project, path, wanted)
     executor = executor_for(project, made, wanted)
     start = begin(project, made)
+    project.store.files.tell = as_events(start.run_id, notify, time.time)
     finished = run_plan(made, project.store, project.code, executor, start, selection, notify, time.time)
     project.store.memo.flush()
     return finished

@@ -26,6 +26,7 @@ from treadle.errors import InputError, Problem
 from treadle.executors.base import Executor
 from treadle.plugins import Catalog
 from treadle.run.decide import imports_of
+from treadle.run.estimate import as_events
 from treadle.run.fresh import forget_modules
 from treadle.run.runner import Selection, run_plan
 from treadle.settings import find_root
@@ -128,6 +129,7 @@ class _Session:
             return self._pool.lend(self._make(project, made), self.changes.happened)
 
         start = begin(project, made)
+        project.store.files.tell = as_events(start.run_id, self._notify, time.time)
         run = run_plan(made, project.store, project.code, lend, start, selection, self._notify, time.time)
         project.store.memo.flush()
         return run

@@ -7,6 +7,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
 
 PERIOD = 0.1  # seconds between two drawings: what is quicker only flickers
@@ -63,8 +64,9 @@ class Live:
         return "" if not up else (f"\r\033[{up - 1}A" if up > 1 else "\r") + "\033[J"
 
     def _tick(self) -> None:
-        while not self._stopped.wait(0.5):
-            self.update()
+        with suppress(OSError, ValueError):  # the terminal is gone: nobody is left to look
+            while not self._stopped.wait(0.5):
+                self.update()
 
     def _width(self) -> int:
         return width_of(self._stream)

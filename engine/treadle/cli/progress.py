@@ -33,6 +33,7 @@ class Progress:
         self._failed: list[str] = []
         self._began = self._told = time.monotonic()
         self._end_at: float | None = None  # of the run, by the last estimate
+        self._advance: tuple[Advance, float, float] | None = None  # work beside the steps, since when, last heard
 
     def notify(self, event: events.Event) -> None:
         """Take one event."""
@@ -66,6 +67,8 @@ class Progress:
         elif isinstance(event, events.StepRetried):
             self._end(event.step, "")
             self._tell(f"again {event.step} in {format_duration(event.wait)}: {_first(event.failure.message)}")
+        elif isinstance(event, events.Advanced):
+            self._hear(Advance(event.what, event.done, event.total, event.unit))
         elif isinstance(event, events.Notice):
             self._tell(f"note  {event.text}")
 
@@ -107,10 +110,18 @@ class Progress:
             self._told = now
             self._tell(f"{self._ended}/{self._total}{self._left()}{_counts(self._sum())}")
 
+    def _hear(self, advance: Advance) -> None:
+        now = time.monotonic()
+        old = self._advance
+        same = old is not None and old[0].what == advance.what and old[0].done <= advance.done
+        self._advance = (advance, old[1] if same and old else now, now)
+
     # drawing
 
     def _lines(self, width: int) -> list[str]:
         lines = []
+        if self._advance is not None and time.monotonic() - self._advance[2] < LATE:
+            lines.append(advanced(self._advance[0], self._advance[2] - self._advance[1]))
         busy = [group for group in self._groups.values() if group.running or group.fates["failed"]]
         if self._total > self._few and len(self._groups) > 1:
             shown = largest(busy, GROUPS)

@@ -74,6 +74,15 @@ class Notice(Event, frozen=True, tag="notice", kw_only=True):
     step: str = ""
 
 
+class Advanced(Event, frozen=True, tag="advanced", kw_only=True):
+    """How far long work beside the steps is, such as hashing data; at most twice a second."""
+
+    what: str
+    done: int
+    total: int
+    unit: str
+
+
 class RunFinished(Event, frozen=True, tag="run_finished", kw_only=True):
     status: str
     seconds: float

@@ -101,7 +101,7 @@ class Decider:
         from treadle.store.remote import Remote  # lazy: only for data behind a URL
 
         store = self._store
-        return Remote(store.folder, store.objects, store.memo, store.files)
+        return Remote(store.folder, store.objects, store.memo, store.files, store.files.tell)
 
     def _digest(self, source: Source, outputs: Outputs) -> str:
         if source.step is None:

@@ -1,9 +1,10 @@
 """How long a run still takes, from the durations of past runs."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from treadle.domain.event import RunProgress
+from treadle.domain.advance import Advance, Tell
+from treadle.domain.event import Advanced, Event, RunProgress
 from treadle.domain.plan import Plan
 
 PERIOD = 0.5  # seconds between two reports
@@ -66,3 +67,18 @@ class Pace:
 def stages(plan: Plan) -> dict[str, str]:
     """The stage of each step that names one, by the step's id without its matrix cell."""
     return {step.id.partition("[")[0]: step.stage for step in plan.steps if step.stage}
+
+
+def as_events(run_id: str, notify: Callable[[Event], None], clock: Callable[[], float]) -> Tell:
+    """A listener to long work that makes events of what it hears, at most twice a second."""
+    last = clock()
+
+    def tell(advance: Advance) -> None:
+        nonlocal last
+        now = clock()
+        if now - last >= PERIOD:
+            last = now
+            what, done, total, unit = advance.what, advance.done, advance.total, advance.unit
+            notify(Advanced(run_id=run_id, at=now, what=what, done=done, total=total, unit=unit))
+
+    return tell
