@@ -20,7 +20,7 @@ from treadle.domain import event as events
 from treadle.domain.advance import Advance
 from treadle.domain.location import Location
 from treadle.domain.plan import Plan, PlannedStep
-from treadle.domain.run import RunRecord, StepRecord
+from treadle.domain.run import GateVerdict, RunRecord, StepRecord
 from treadle.domain.task import Failure
 from treadle.run.estimate import PERIOD as REPORT
 from treadle.run.estimate import Pace
@@ -169,6 +169,14 @@ def test_a_large_summary_has_groups_the_failures_and_the_slowest() -> None:
 def test_a_small_summary_has_every_step() -> None:
     lines = summary(record(60), "p.yaml", colour=False).splitlines()
     assert sum(line.startswith(("clean[", "train[")) for line in lines) == 60
+
+
+def test_a_group_of_one_keeps_its_metrics_and_a_gate_its_verdict() -> None:
+    run = record(100)
+    gate = GateVerdict("mae < 0.15", True, {"mae": 0.1})
+    run.steps["evaluate"] = StepRecord(id="evaluate", fate="run", metrics={"mae": 0.1}, gates=(gate,))
+    lines = summary(run, "p.yaml", colour=False).splitlines()
+    assert any(line.startswith("evaluate ") and "mae 0.1; gate held: mae < 0.15" in line for line in lines)
 
 
 def test_many_failures_are_all_named_and_ten_are_told_in_full() -> None:

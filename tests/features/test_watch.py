@@ -382,3 +382,21 @@ def test_wrong_arguments_are_an_error_at_once(chain: Project, arguments: tuple[s
     assert result.code == 2
     assert text in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_code_that_imports_another_library_gets_a_pool_that_has_it(chain: Project, start: Start) -> None:
+    watch = start(chain)
+    watch.turn()
+    chain.write(
+        "work.py", WORK.replace("import json", "import json\n    import yaml", 1).replace("text) *", "text) * 2 *")
+    )
+    turn = watch.turn()
+    assert (turn["status"], turn["metrics"]) == ("ok", {"score": {"mae": [17, 32]}})
+
+
+def test_steps_in_the_watching_process_itself_are_not_stale(chain: Project, start: Start) -> None:
+    watch = start(chain, "--executor", "inline")
+    watch.turn()
+    for number in (1, 2):
+        chain.write("work.py", WORK.replace("* times", f"* times + {number}"))
+        assert watch.turn()["metrics"] == {"score": {"mae": [16 + number, 17 + number]}}

@@ -50,8 +50,6 @@ class Progress:
     def _take(self, event: events.Event) -> None:
         if isinstance(event, events.RunStarted):
             self._total, self.stages = event.steps, event.stages
-            if event.expected is not None and event.expected > LATE:
-                self._end_at = time.monotonic() + event.expected
         elif isinstance(event, events.RunProgress):
             self._end_at = None if event.remaining is None else time.monotonic() + event.remaining
         elif isinstance(event, events.StepStarted):

@@ -1,5 +1,6 @@
 """The end of a run in one table: fates, times, metrics, gates and failures."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 
 from treadle.cli import table
@@ -66,7 +67,9 @@ def _grouped(run: RunRecord, colour: bool, stages: Mapping[str, str]) -> list[st
                 rest.seconds += group.seconds
         rows.append(_group_row(rest))
     blocks = [table.render(("group", "steps", "time", "what"), rows, colour)]
-    named = [step for step in run.steps.values() if step.failure or any(not gate.passed for gate in step.gates)][:NAMED]
+    alone = {group.name for group in groups.values() if group.fates.total() == 1}
+    telling = [s for s in run.steps.values() if s.failure or s.gates or (s.metrics and group_of(s.id, stages) in alone)]
+    named = sorted(telling, key=lambda step: (step.failure is None, all(gate.passed for gate in step.gates)))[:NAMED]
     slowest = sorted(run.steps.values(), key=lambda step: -step.seconds)[:SLOWEST]
     named += [step for step in slowest if step.seconds and step not in named]
     if named:
@@ -98,8 +101,13 @@ def _failure(step: StepRecord, path: str) -> str:
         lines += [f"  {line}" for line in step.failure.traceback.rstrip().splitlines()]
     if step.log:
         lines.append(f"  log:   {step.log}")
-    lines.append(f"  again: treadle run {path} --only '{step.id}'")
+    lines.append(f"  again: treadle run {path} --only {_quoted(step.id)}")
     return "\n".join(lines)
+
+
+def _quoted(step: str) -> str:
+    """A step's id for a shell; a matrix cell has brackets, so all are quoted alike."""
+    return f"'{step}'" if "'" not in step else shlex.quote(step)
 
 
 def _last_line(run: RunRecord) -> str:

@@ -16,7 +16,7 @@ from msgspec import json
 
 from treadle.api.watch import Turn, watch
 from treadle.cli import problems
-from treadle.cli.options import add_request, coloured, request
+from treadle.cli.options import add_request, coloured, request, retyped
 from treadle.cli.progress import Progress
 from treadle.cli.summary import failures
 from treadle.domain import event as events
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    shown = _Shown(args.pipeline, args.json)
+    shown = _Shown(retyped(args), args.json)
     try:
         with closing(watch(args.pipeline, request(args), shown.notify, args.poll)) as turns:  # type: ignore[type-var]
             for turn in turns:

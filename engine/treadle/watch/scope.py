@@ -60,32 +60,32 @@ class Scope(Struct, frozen=True):
                         _add(now, path, small=False)
             else:
                 now.update({p: m for p, m in before.items() if p not in now and _below(p, top)})
-        return {path: mark for path, mark in now.items() if path not in self.saved}
+        return {path: mark for path, mark in now.items() if not self._is_saved(path)}
+
+    def _is_saved(self, path: str) -> bool:
+        return any(path == saved or _below(path, saved) for saved in self.saved)
 
 
-def scope_of(plan: Plan, code: Project, schemas: bool = True) -> Scope:
+def scope_of(plan: Plan, code: Project) -> Scope:
     """Where everything lies that the plan's steps depend on."""
     root = code.root
     files = {os.path.join(root, name) for name in (plan.path, *SETTINGS)}
     modules = {root}
-    data = {os.path.join(root, entry.target) for entry in plan.data.values() if entry.kind == "path"}
+    data = {os.path.normpath(os.path.join(root, entry.target)) for entry in plan.data.values() if entry.kind == "path"}
     for step in plan.steps:
         for path in _code_files(step, code):
             files.add(path)
             if _below(path, root) and path.endswith(".py"):
                 modules.add(os.path.dirname(path))
-        data.update(os.path.join(root, pattern) for pattern in step.code)
-        if schemas:
-            files.update(path for path in _named_files(step.params, root))
-    saved = {os.path.join(root, path) for step in plan.steps for path in step.save.values()}
+        data.update(os.path.normpath(os.path.join(root, pattern)) for pattern in step.code)
+        files.update(_named_files(step.params, root))
+    saved = {os.path.normpath(os.path.join(root, path)) for step in plan.steps for path in step.save.values()}
     return Scope(root, frozenset(files), frozenset(modules), frozenset(data), frozenset(saved))
 
 
 def bare_scope(root: str, path: str) -> Scope:
     """What to watch of a pipeline that cannot be read yet: itself, the settings, and wherever modules may be."""
-    modules = {root}
-    for folder in list(modules):
-        modules.update(_packages(folder))
+    modules = {root, *_packages(root)}
     named = frozenset(os.path.join(root, name) for name in (path, *SETTINGS))
     return Scope(root, named, frozenset(modules))
 

@@ -58,9 +58,10 @@ class Events:
 
     notice = ""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
         from watchdog.observers import Observer  # lazy: 40 ms that only watching needs
 
+        self._limit = _allowed() if limit is None else limit
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._observer: BaseObserver = Observer()
         self._observer.daemon = True
@@ -76,6 +77,11 @@ class Events:
                 del self._watches[folder]
                 self._observer.unschedule(watch)
         new = [folder for folder in wanted if folder not in self._watches]
+        if any(wanted[folder][0] for folder in new):
+            # what is below a folder watchdog watches as far as the limit goes, and says nothing of the rest
+            count = sum(sum(1 for _ in os.walk(folder)) if deep else 1 for folder, (deep, _) in wanted.items())
+            if count > self._limit:
+                raise OSError(f"{count} folders, and the system's limit is {self._limit}")
         for folder in new:
             deep, inode = wanted[folder]
             try:
@@ -127,6 +133,15 @@ def remote(folder: str, mounts: str | None = None) -> str:
         if (path == place or path.startswith(place + "/")) and len(place) >= len(best):
             best, kind = place, fields[2]
     return kind if kind.startswith(REMOTE) else ""
+
+
+def _allowed() -> int:
+    """How many folders the system lets a user watch."""
+    try:
+        with open("/proc/sys/fs/inotify/max_user_watches", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 1 << 30
 
 
 def _inode(folder: str) -> int:
