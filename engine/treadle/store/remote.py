@@ -199,8 +199,9 @@ class Remote:
             with suppress(FileNotFoundError):
                 os.unlink(place)
             self._objects.hand_out(structs.replace(_artifact(known), name=os.path.basename(place)), _parent(place))
-        except OSError as error:
-            raise StoreError(f"{place} cannot be written: {error.strerror}") from error
+        except (OSError, StoreError) as error:
+            if not self._stands(place):  # else another run was quicker
+                raise StoreError(f"{place} cannot be written: {error}") from error
 
     def _data(self, identity: str, place: str | None) -> Data:
         """The entry as a file of ours, None before it is fetched; nobody else writes it, so its times are enough."""

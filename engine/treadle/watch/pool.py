@@ -1,8 +1,8 @@
 """The executor that stays between turns, and what a run sees of it."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from msgspec import Struct
 
@@ -98,15 +98,11 @@ class Lent:
             self._broken()
 
 
-class _given_up:
+@contextmanager
+def _given_up(broken: Callable[[], None]) -> Iterator[None]:
     """A pool that cannot work any more is not kept for the next turn."""
-
-    def __init__(self, broken: Callable[[], None]) -> None:
-        self._broken = broken
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, ExecutorError):
-            self._broken()
+    try:
+        yield
+    except ExecutorError:
+        broken()
+        raise
