@@ -1,5 +1,6 @@
 """What people see while steps run: on a real pseudo-terminal of 80 columns, and where there is none."""
 
+import argparse
 import io
 import os
 import random
@@ -13,6 +14,7 @@ from support.project import Project, clean_environment
 from support.terminal import Terminal, replay
 from treadle.cli.groups import group_of
 from treadle.cli.live import PERIOD, columns, cut
+from treadle.cli.options import retyped
 from treadle.cli.progress import Progress, Work, advanced
 from treadle.cli.summary import summary
 from treadle.cli.table import render
@@ -206,6 +208,11 @@ def test_long_work_has_a_bar_with_the_time_left() -> None:
     assert advanced(Advance("checking", 25, 100), 10.0).endswith("checking: 25 of 100 files, about 30.0 s left")
     assert advanced(Advance("hashing", 1 << 30, 4 << 30, "bytes"), 1.0).endswith("1.0 GiB of 4.0 GiB, about 3.0 s left")
     assert advanced(Advance("fetching", 2048, 0, "bytes"), 5.0) == "fetching: 2.0 KiB"
+
+
+def test_how_to_run_again_names_the_parameters() -> None:
+    args = argparse.Namespace(pipeline="my pipes/p.yaml", param=["n=4", "text=a b"])
+    assert retyped(args) == "'my pipes/p.yaml' -p n=4 -p 'text=a b'"
 
 
 def test_short_work_has_none() -> None:

@@ -76,7 +76,7 @@ class Changes:
         now = self._clock()
         if self._debounce.wait(now) != 0:
             return
-        touched = self._debounce.take(now)
+        touched = self._debounce.take()
         if self._watch():
             touched = None  # in a folder that was made again anything may have happened unseen
         if _checkout(self.root) and self._may_wait(now, GIT):

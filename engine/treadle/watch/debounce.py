@@ -43,7 +43,7 @@ class Debounce:
         """Seconds until the burst is over if nothing more happens, or None when there is none."""
         return None if self._first is None else max(0.0, self._due - now)
 
-    def take(self, now: float) -> "frozenset[str] | None":
+    def take(self) -> "frozenset[str] | None":
         """The paths of the burst, or None for anywhere; call it when `wait` is 0."""
         found = None if self._all else frozenset(self._paths)
         self._paths.clear()

@@ -16,7 +16,7 @@ def test_a_burst_is_over_when_it_has_been_quiet() -> None:
     debounce.notice("/b", 10.0 + QUIET / 2)
     assert debounce.wait(10.0 + QUIET) > 0
     assert debounce.wait(10.0 + 2 * QUIET) == 0
-    assert debounce.take(10.0 + 2 * QUIET) == {"/a", "/b"}
+    assert debounce.take() == {"/a", "/b"}
     assert debounce.wait(11.0) is None
 
 
@@ -34,20 +34,20 @@ def test_very_many_paths_stand_for_everything() -> None:
     debounce = Debounce()
     for number in range(MANY + 1):
         debounce.notice(f"/{number}", 0.0)
-    assert debounce.take(1.0) is None
+    assert debounce.take() is None
 
 
 def test_an_empty_path_stands_for_everything() -> None:
     debounce = Debounce()
     debounce.notice("", 0.0)
-    assert debounce.take(1.0) is None
+    assert debounce.take() is None
 
 
 def test_what_is_held_comes_back_later_with_what_happens_meanwhile() -> None:
     debounce = Debounce()
     debounce.notice("/a", 0.0)
-    paths = debounce.take(1.0)
+    paths = debounce.take()
     debounce.hold(paths, 1.0, 0.5)
     debounce.notice("/b", 1.1)
     assert debounce.wait(1.2) == pytest.approx(0.3)
-    assert debounce.take(1.5) == {"/a", "/b"}
+    assert debounce.take() == {"/a", "/b"}

@@ -8,8 +8,8 @@ from treadle.watch.source import Events, Looking, remote
 
 MOUNTS = """
 /dev/sda1 / ext4 rw 0 0
-server:/home /home nfs4 rw 0 0
-/dev/sdb1 /home/me/fast xfs rw 0 0
+server:/net /net nfs4 rw 0 0
+/dev/sdb1 /net/me/fast xfs rw 0 0
 //host/share /mnt/with\\040blank cifs rw 0 0
 """
 
@@ -18,9 +18,9 @@ server:/home /home nfs4 rw 0 0
     ("folder", "kind"),
     [
         ("/srv/project", ""),
-        ("/home/me/project", "nfs4"),
-        ("/homes", ""),
-        ("/home/me/fast/project", ""),
+        ("/net/me/project", "nfs4"),
+        ("/nets", ""),
+        ("/net/me/fast/project", ""),
         ("/mnt/with blank/x", "cifs"),
     ],
 )
