@@ -12,6 +12,7 @@ from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
 from treadle.executors.base import Executor
 from treadle.run.decide import imports_of
+from treadle.run.estimate import as_events
 from treadle.run.runner import run_plan
 from treadle.settings import cores
 
@@ -41,8 +42,18 @@ def run(
     project = open_project(path)
     wanted = request or Request()
     made, selection = make(project, path, wanted)
+    executor = executor_for(project, made, wanted)
+    start = begin(project, made)
+    project.store.files.tell = as_events(start.run_id, notify, time.time)
+    finished = run_plan(made, project.store, project.code, executor, start, selection, notify, time.time)
+    project.store.memo.flush()
+    return finished
+
+
+def begin(project: Project, made: Plan) -> RunRecord:
+    """The record of a run of this plan that begins now."""
     now = time.time()
-    begin = RunRecord(
+    return RunRecord(
         run_id=_run_id(now),
         pipeline=made.pipeline,
         path=made.path,
@@ -52,13 +63,10 @@ def run(
         params=made.params,
         git=_git(project.root),
     )
-    executor = _executor(project, made, wanted)
-    finished = run_plan(made, project.store, project.code, executor, begin, selection, notify, time.time)
-    project.store.memo.flush()
-    return finished
 
 
-def _executor(project: Project, made: Plan, request: Request) -> Callable[[], Executor]:
+def executor_for(project: Project, made: Plan, request: Request) -> Callable[[], Executor]:
+    """How to make the executor that runs this plan."""
     name = request.executor or project.settings.executor
     slots = request.jobs or project.settings.jobs or cores()
 

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import argparse
+import shlex
 import sys
 from typing import Any
 
@@ -34,6 +35,11 @@ def request(args: argparse.Namespace) -> Request:
         jobs=getattr(args, "jobs", 0),
         executor=getattr(args, "executor", "") or "",
     )
+
+
+def retyped(args: argparse.Namespace) -> str:
+    """The pipeline and its parameters, as they are typed again to run one step of it."""
+    return " ".join([shlex.quote(args.pipeline), *(f"-p {shlex.quote(text)}" for text in args.param)])
 
 
 def coloured(stream: Any = None) -> bool:

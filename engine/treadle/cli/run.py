@@ -10,7 +10,7 @@ import sys
 from msgspec import json
 
 from treadle.api import pipelines
-from treadle.cli.options import add_request, coloured, request
+from treadle.cli.options import add_request, coloured, request, retyped
 from treadle.cli.progress import Progress
 from treadle.cli.summary import summary
 from treadle.domain.event import Event
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         record = pipelines.run(args.pipeline, request(args), progress.notify)
     finally:
         progress.close()
-    print(summary(record, args.pipeline, coloured(), args.quiet))
+    print(summary(record, retyped(args), coloured(), args.quiet, progress.stages))
     return 1 if record.status == "failed" else 0
 
 

@@ -54,6 +54,7 @@ class Closure(Struct, frozen=True):
     imports: tuple[str, ...] = ()
     opened: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  # absolute paths of everything that was read for it
 
 
 class _Seen(Struct, frozen=True):
@@ -115,7 +116,8 @@ class Project:
             if not name.endswith(".py"):
                 with open(os.path.join(self.root, name), "rb") as file:
                     parts[f"code {name}"] = of_bytes(file.read())
-        return Closure({**parts, "command": template}, closure.imports, closure.opened, closure.notes)
+        read = tuple(sorted({*closure.files, *(os.path.join(self.root, name) for name in files)}))
+        return Closure({**parts, "command": template}, closure.imports, closure.opened, closure.notes, read)
 
     def environment(self, imports: Iterable[str]) -> dict[str, str]:
         """The distributions that provide these top-level modules, with their versions; nothing is imported."""
@@ -151,7 +153,7 @@ class Project:
                 top = name.partition(".")[0]
                 if not followed and top not in sys.stdlib_module_names and self._find(top, own) is None:
                     third.add(top)
-        return Closure(parts, tuple(sorted(third)), tuple(sorted(opened)), tuple(sorted(notes)))
+        return Closure(parts, tuple(sorted(third)), tuple(sorted(opened)), tuple(sorted(notes)), tuple(sorted(done)))
 
     def _follow(self, name: str, own: tuple[str, ...]) -> list[tuple[str, str]]:
         """The files of the project that importing `name` runs: its packages' __init__ and itself."""

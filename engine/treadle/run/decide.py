@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Mapping, Set
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -15,6 +16,9 @@ from treadle.errors import InputError, Problem
 from treadle.run import keys
 from treadle.run.changes import in_words
 from treadle.store import Data, Result, Store
+
+if TYPE_CHECKING:
+    from treadle.store.remote import Remote
 
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
 
@@ -79,8 +83,25 @@ class Decider:
                 text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
                 hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
                 raise InputError([Problem("no-predictions", text, source.where, hint)])
-            self._data[name] = self._store.files.data(self._project.root, source)
+            if source.kind == "url":
+                self._data[name] = self._remote().data(source)
+            else:
+                self._data[name] = self._store.files.data(self._project.root, source)
         return self._data[name]
+
+    def fetch(self, step: PlannedStep) -> None:
+        """Before a step runs: local copies of the URLs that it reads; raises InputError for what cannot be reached."""
+        for sources in step.inputs.values():
+            for source in sources:
+                if source.step is None and self._plan.data[source.output].kind == "url":
+                    entry = self._plan.data[source.output]
+                    self._data[source.output] = self._remote().fetch(entry, self.data(source.output))
+
+    def _remote(self) -> "Remote":
+        from treadle.store.remote import Remote  # lazy: only for data behind a URL
+
+        store = self._store
+        return Remote(store.folder, store.objects, store.memo, store.files, store.files.tell)
 
     def _digest(self, source: Source, outputs: Outputs) -> str:
         if source.step is None:

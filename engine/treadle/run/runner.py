@@ -110,6 +110,7 @@ class _Runner:
         self.steps = {step.id: step for step in plan.steps}
         self.seconds = store.results.durations(plan.pipeline)
         self.schedule = Schedule(plan, self.seconds)
+        self.pace = estimate.Pace(plan, self.seconds)
         self.decider = Decider(plan, store, project, selection.forced, start.started)
         self.outputs: dict[str, dict[str, Artifact]] = {}
         self.metrics: dict[str, dict[str, float]] = {}
@@ -135,6 +136,7 @@ class _Runner:
                 steps=len(self.plan.steps),
                 params=self.plan.params,
                 expected=estimate.expected(self.steps, self.seconds),
+                stages=estimate.stages(self.plan),
             )
         )
         for text in self.store.notices:
@@ -145,6 +147,10 @@ class _Runner:
                 self._decide(self.steps[name])
             self._submit()
             self._flush()
+            if self._executor is not None:
+                told = self.pace.report(self.start.run_id, self.clock(), self.records.keys(), self._executor.slots)
+                if told is not None:
+                    self.notify(told)
             if self.schedule.over:
                 break
             if self.running or self.elsewhere or self.schedule.wake_at() is not None:
@@ -200,6 +206,8 @@ class _Runner:
             return
         try:
             decision = self.decider.decide(step, self.outputs)
+            if decision.fate == "run" and self.selection.may_run(step.id):
+                self.decider.fetch(step)
         except InputError as error:
             text = "\n".join(f"{p.text}{f' ({p.hint})' if p.hint else ''}" for p in error.problems)
             self._failed(step, Failure("input", text), None)
@@ -266,6 +274,7 @@ class _Runner:
                 continue
             task = self._task(step)
             self.running[step.id] = task
+            self.pace.begin(step.id, self.clock())
             self.notify(
                 StepStarted(
                     run_id=self.start.run_id,

@@ -12,6 +12,7 @@ from shutil import rmtree
 from msgspec import Struct
 
 from treadle.digest import of_file
+from treadle.domain.advance import Advance, Tell, silent
 from treadle.domain.artifact import Artifact
 from treadle.store.database import os_failure
 from treadle.store.open import Store
@@ -91,7 +92,7 @@ def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float
     return Waste(tuple(gone), tuple(result.key for result in going), len(gone), total, shares, cutoff)
 
 
-def sweep(store: Store, waste: Waste, now: float | None = None) -> int:
+def sweep(store: Store, waste: Waste, now: float | None = None, tell: Tell = silent) -> int:
     """Delete what `plan` found, and what dead processes left behind; returns the bytes of the objects deleted.
 
     Results go first, so that a crash in between leaves objects nobody refers to and never the reverse.
@@ -101,7 +102,8 @@ def sweep(store: Store, waste: Waste, now: float | None = None) -> int:
     computing = store.leases.drop_stale(at)
     store.results.forget(*(key for key in waste.results if key not in computing))
     freed = 0
-    for digest in waste.objects:
+    for number, digest in enumerate(waste.objects):
+        tell(Advance("deleting", number, waste.count, "objects"))
         path = store.objects.path(digest)
         try:
             found = os.stat(path)
@@ -114,14 +116,14 @@ def sweep(store: Store, waste: Waste, now: float | None = None) -> int:
             raise os_failure(error, path) from error
     _sweep_scratch(store, at)
     store.memo.drop_older(at - OLD)
-    for path in _entries(store.plans.folder):
+    for path in (*_entries(store.plans.folder), *_entries(os.path.join(store.folder, "remote"))):
         with suppress(OSError):
             if os.stat(path).st_mtime < at - OLD:
-                os.unlink(path)
+                _delete(path)
     return freed
 
 
-def verify_all(store: Store) -> Report:
+def verify_all(store: Store, tell: Tell = silent) -> Report:
     """Hash every object again, move the damaged aside and forget the results that need what is missing."""
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that other commands spare
 
@@ -138,8 +140,10 @@ def verify_all(store: Store) -> Report:
 
     damaged, count, size = [], 0, 0
     with ThreadPoolExecutor(max(1, cores())) as pool:
-        for digest, length, sound in pool.map(check, _stored(store.objects.folder), chunksize=1):
+        entries = list(_stored(store.objects.folder))
+        for digest, length, sound in pool.map(check, entries, chunksize=1):
             count, size = count + 1, size + length
+            tell(Advance("verifying", count, len(entries), "objects"))
             if not sound:
                 store.objects.verify(Artifact(digest, "", length))
                 damaged.append(digest)
