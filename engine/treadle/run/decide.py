@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 
 from msgspec import Struct
 
-from treadle.code import CodeError, Project
+from treadle.code import Closure, CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
 from treadle.domain.plan import Plan, PlannedStep, Source
 from treadle.errors import InputError, Problem
@@ -39,7 +39,7 @@ class Decider:
         self._forced = forced
         self._now = now
         self._data: dict[str, Data] = {}
-        self._code: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
+        self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
 
     def decide(self, step: PlannedStep, outputs: Outputs) -> Decision:
@@ -64,12 +64,12 @@ class Decider:
 
     def key(self, step: PlannedStep, outputs: Outputs) -> StepKey:
         """The key of a step whose inputs all exist."""
-        code, libraries = self._code_of(step)
+        code = self._code_of(step)
         inputs = {}
         for port, sources in step.inputs.items():
             digests = [self._digest(source, outputs) for source in sources]
             inputs[port] = keys.inputs_digest(digests, port in step.listed)
-        return keys.step_key(step, code, libraries, inputs)
+        return keys.step_key(step, code, inputs)
 
     def data(self, name: str) -> Data:
         """The identity and the paths of a data entry, looked at once per run."""
@@ -92,32 +92,41 @@ class Decider:
         earlier = self._store.results.latest(self._plan.pipeline, step.id, 1)
         return in_words(earlier[0].parts, key.parts) if earlier else "first run"
 
-    def _code_of(self, step: PlannedStep) -> tuple[dict[str, str], dict[str, str]]:
+    def _code_of(self, step: PlannedStep) -> keys.Code:
         """The code parts and the libraries of a step; steps that call the same function share the look."""
-        name = "\0".join((step.kind, step.call, step.environment, *step.code))
+        closure = self._closure(step)
+        texts: tuple[str, ...] = ()
+        if closure.computed:  # what a parameter names may be code
+            texts = tuple(sorted({text for value in step.params.values() for text in keys.texts(value)}))
+        name = (step.kind, step.call, step.environment, *step.code, "", *texts)
         if name not in self._code:
-            self._code[name] = self._read_code(step)
+            for text in texts:
+                closure += self._project.named(text)
+            self._code[name] = self._parts(step, closure)
+            self.notes[step.call] = closure.notes
         return self._code[name]
 
-    def _read_code(self, step: PlannedStep) -> tuple[dict[str, str], dict[str, str]]:
+    def _closure(self, step: PlannedStep) -> Closure:
         try:
             if step.kind == "command":
-                closure = self._project.command(step.call)
-            else:
-                closure = self._project.closure(step.call)
+                return self._project.command(step.call)
+            return self._project.closure(step.call)
         except CodeError as error:
             raise InputError([Problem(error.code, error.text, error.where or step.where, error.hint)]) from None
+
+    def _parts(self, step: PlannedStep, closure: Closure) -> keys.Code:
+        files, root = self._store.files, self._project.root
         parts = dict(closure.parts)
         for pattern in step.code:
-            parts[f"code {pattern}"] = self._store.files.glob_digest(self._project.root, pattern)
+            parts[f"code {pattern}"] = files.glob_digest(root, pattern)
         for path in closure.opened:
-            parts[f"code file {path}"] = self._store.files.digest(os.path.join(self._project.root, path))
-        self.notes[step.call] = closure.notes
-        libraries = {} if step.environment == "off" else self._project.environment(closure.imports)
-        return parts, libraries
+            parts[f"code file {path}"] = files.digest(os.path.join(root, path))
+        if step.environment == "off":
+            return keys.code(parts, {})
+        return keys.code(parts, self._project.environment(closure.imports, step.environment == "strict"))
 
 
 def imports_of(plan: Plan, project: Project) -> tuple[str, ...]:
     """The third-party modules that the steps' code imports: what a warm pool imports before it forks."""
     calls = {step.call for step in plan.steps if step.kind == "function"}
-    return tuple(sorted({name for call in calls for name in project.closure(call).imports}))
+    return tuple(sorted({name for call in calls for name in project.closure(call).loaded}))
