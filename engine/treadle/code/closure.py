@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec import Struct
 
 from treadle.code.files import Files
-from treadle.code.graph import Graph, Node
+from treadle.code.graph import Graph
+from treadle.code.resolve import Node
 
 
 class Closure(Struct, frozen=True):
@@ -56,12 +57,12 @@ def gather(nodes: Mapping[str, Node]) -> Closure:
 
 def watched(graph: Graph, nodes: Mapping[str, Node], files: Files) -> set[str]:
     """The files and folders that a closure was made from: when none changes, the closure is the same."""
-    found = set(graph.folders)
+    found = set(graph.modules.folders)
     for name, node in nodes.items():
         found.update(node.watched)
         for path in (*node.opened, *node.missing):
             found.add(_nearest(os.path.join(files.root, os.path.dirname(path))))
-        file = graph.find(name.partition(":")[0].removesuffix(".*"))
+        file = graph.modules.find(name.partition(":")[0].removesuffix(".*"))
         if file is not None:
             found.update((file, os.path.dirname(file)))
             if file.endswith(".py") and os.path.isdir(file[:-3]):
@@ -90,7 +91,7 @@ def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]]
             module = os.path.basename(word)[:-3]
         else:
             opened.add(os.path.normpath(word))
-        if graph is not None and graph.find(module) is not None:
+        if graph is not None and graph.modules.find(module) is not None:
             closure = gather(graph.reach([f"{module}:*"]))
             clashes = {name for name, digest in closure.parts.items() if whole.parts.get(name, digest) != digest}
             whole += Closure({f"{n} ({word})" if n in clashes else n: d for n, d in closure.parts.items()})

@@ -1,27 +1,23 @@
-"""What a piece of code uses: free names with their attribute chains, imports, literal paths, what cannot be followed.
-
-Scopes are those of Python: a name that a function binds is its own, a comprehension has its own names, a class
-body's names are not seen by its methods. Where both are possible the name counts as free: wider, never staler.
-"""
+"""What a piece of code uses: free names with attribute chains, imports, literal paths, what cannot be followed."""
 
 import ast
-from collections.abc import Iterator, Sequence
 
 from treadle.code import literals
-from treadle.code.canonical import FRAMES, is_docstring, last_name, parsed, reads_annotations
+from treadle.code.canonical import last_name
+from treadle.code.scopes import Scoped
 from treadle.code.summary import Opened, Target
 
 MUTATORS = frozenset(
     ("append", "add", "update", "setdefault", "insert", "extend", "register", "pop", "remove", "clear", "subscribe")
 )
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _TEXT_AS_CODE = ("exec", "eval", "compile")
 
 
-class Names(ast.NodeVisitor):
+class Names(Scoped):
     """Collects from any number of statements; read its fields afterwards."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.uses: set[str] = set()
         self.inner: set[tuple[str, Target]] = set()
         self.loads: set[str] = set()
@@ -30,7 +26,6 @@ class Names(ast.NodeVisitor):
         self.opens: set[Opened] = set()
         self.unjoined: set[str] = set()
         self.writes = False
-        self._scopes: list[set[str]] = []
         self._writing = 0
         self._reading = 0
 
@@ -47,14 +42,14 @@ class Names(ast.NodeVisitor):
                 self.visit(node.value)
         elif isinstance(node.ctx, ast.Load):
             self._use(chain, node.lineno)
-        elif self._free(chain[0]):
+        elif self.free(chain[0]):
             self.writes = True
             self.patches.add(".".join(chain[:-1]))
             self._use(chain[:-1], node.lineno)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         chain = _chain(node.value)
-        if not isinstance(node.ctx, ast.Load) and chain is not None and self._free(chain[0]):
+        if not isinstance(node.ctx, ast.Load) and chain is not None and self.free(chain[0]):
             self.writes = True
         self.generic_visit(node)
 
@@ -64,7 +59,7 @@ class Names(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         name = last_name(node.func)
         chain = _chain(node.func)
-        if chain is not None and len(chain) > 1 and name in MUTATORS and self._free(chain[0]):
+        if chain is not None and len(chain) > 1 and name in MUTATORS and self.free(chain[0]):
             self.writes = True
         if chain is not None and self._special(node, chain):
             return
@@ -108,81 +103,8 @@ class Names(ast.NodeVisitor):
         for alias in node.names:
             self.inner.add((alias.asname or alias.name, Target(node.level, node.module or "", alias.name)))
 
-    # scopes
-
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        self._each(node.decorator_list)
-        self._arguments(node.args, reads_annotations(node))
-        if reads_annotations(node) and node.returns is not None:
-            self.visit(parsed(node.returns))
-        body = node.body[1:] if is_docstring(node.body[0]) else node.body
-        self._scopes.append(_own_names(node.args, body))
-        self._each(body)
-        self._scopes.pop()
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self.visit_FunctionDef(node)
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        self._arguments(node.args, False)
-        self._scopes.append(_own_names(node.args, [ast.Expr(node.body)]))
-        self.visit(node.body)
-        self._scopes.pop()
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._each(node.decorator_list)
-        self._each(node.bases)
-        self._each([keyword.value for keyword in node.keywords])
-        for statement in node.body[1:] if is_docstring(node.body[0]) else node.body:
-            if isinstance(statement, ast.AnnAssign):
-                self.visit(parsed(statement.annotation))
-            self.visit(statement)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self.visit(node.target)
-        if node.value is not None:
-            self.visit(node.value)
-
-    def generic_visit(self, node: ast.AST) -> None:
-        if isinstance(node, _COMPREHENSIONS):
-            self._comprehension(node)
-        else:
-            super().generic_visit(node)
-
-    def _comprehension(self, node: ast.AST) -> None:
-        generators: list[ast.comprehension] = getattr(node, "generators", [])
-        self.visit(generators[0].iter)
-        own = {name.id for each in generators for name in ast.walk(each.target) if isinstance(name, ast.Name)}
-        self._scopes.append(own)
-        for position, each in enumerate(generators):
-            if position:
-                self.visit(each.iter)
-            self._each(each.ifs)
-        for field in ("elt", "key", "value"):
-            part = getattr(node, field, None)
-            if part is not None:
-                self.visit(part)
-        self._scopes.pop()
-
-    def _arguments(self, args: ast.arguments, annotations: bool) -> None:
-        self._each(args.defaults)
-        self._each([default for default in args.kw_defaults if default is not None])
-        if annotations:
-            for arg in _all_arguments(args):
-                if arg.annotation is not None:
-                    self.visit(parsed(arg.annotation))
-
-    def _each(self, nodes: Sequence[ast.AST]) -> None:
-        for node in nodes:
-            self.visit(node)
-
-    # findings
-
-    def _free(self, name: str) -> bool:
-        return not any(name in scope for scope in self._scopes)
-
     def _use(self, chain: list[str], line: int) -> None:
-        if not self._free(chain[0]):
+        if not self.free(chain[0]):
             return
         self.uses.add(".".join(chain))
         if chain[:2] == ["sys", "modules"]:
@@ -191,7 +113,7 @@ class Names(ast.NodeVisitor):
     def _special(self, node: ast.Call, chain: list[str]) -> bool:
         """Calls that reach code by a text; True when nothing is left to look at."""
         name, line = chain[-1], node.lineno
-        if not self._free(chain[0]):
+        if not self.free(chain[0]):
             return False
         if name in ("import_module", "__import__", "run_module"):
             self._load(node)
@@ -203,13 +125,13 @@ class Names(ast.NodeVisitor):
             self.wide.add(f"module looks names up with {name}() in line {line}")
         elif chain == ["getattr"] and len(node.args) > 1:
             base, wanted = _chain(node.args[0]), node.args[1]
-            if base and self._free(base[0]) and isinstance(wanted, ast.Constant) and isinstance(wanted.value, str):
+            if base and self.free(base[0]) and isinstance(wanted, ast.Constant) and isinstance(wanted.value, str):
                 self._use([*base, wanted.value], line)
                 self._each(node.args[2:])
                 return True
         elif chain in (["setattr"], ["delattr"]) and node.args:
             base = _chain(node.args[0])
-            if base and self._free(base[0]):
+            if base and self.free(base[0]):
                 self.writes = True
                 self.patches.add(".".join(base))
         return False
@@ -251,43 +173,3 @@ def _chain(node: ast.AST) -> list[str] | None:
         names.append(node.attr)
         node = node.value
     return [node.id, *reversed(names)] if isinstance(node, ast.Name) else None
-
-
-def _all_arguments(args: ast.arguments) -> list[ast.arg]:
-    found = [*args.posonlyargs, *args.args, *args.kwonlyargs]
-    return [*found, *(arg for arg in (args.vararg, args.kwarg) if arg is not None)]
-
-
-def _own_names(args: ast.arguments, body: Sequence[ast.stmt]) -> set[str]:
-    """The names that a function binds, without those that it imports or declares global."""
-    own: set[str] = set()
-    foreign: set[str] = set()
-    for statement in body:
-        for node in _in_scope(statement):
-            if isinstance(node, FRAMES):
-                own.add(node.name)
-            elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-                own.add(node.id)
-            elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-                own.add(node.name)
-            elif isinstance(node, ast.MatchMapping) and node.rest:
-                own.add(node.rest)
-            elif isinstance(node, ast.Global):
-                foreign.update(node.names)
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                foreign.update(alias.asname or alias.name.partition(".")[0] for alias in node.names)
-    return (own - foreign) | {arg.arg for arg in _all_arguments(args)}
-
-
-def _in_scope(node: ast.AST) -> Iterator[ast.AST]:
-    """A statement's nodes that belong to the scope it stands in."""
-    yield node
-    if isinstance(node, (*FRAMES, ast.Lambda)):
-        return
-    if isinstance(node, _COMPREHENSIONS):
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.NamedExpr):
-                yield inner.target
-        return
-    for child in ast.iter_child_nodes(node):
-        yield from _in_scope(child)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from treadle.code import modules
 from treadle.code.closure import Closure, gather, of_command, watched
 from treadle.code.files import Files, Memo, unpacked
+from treadle.code.followed import Followed
 from treadle.code.graph import Graph
 from treadle.code.library import Libraries
 from treadle.code.modules import CodeError
@@ -86,9 +87,9 @@ class Project:
         if not all(part.isidentifier() for part in (module, *names.split("."))[: 2 if names else 1]):
             return Closure({})
         graph = self._graph((self.root,), "")
-        if graph.find(module) is None:
+        if graph.modules.find(module) is None:
             return Closure({}, (module,) if self._libraries.has(module) else ())
-        return gather(graph.reach(graph.named(module, names.split(".") if names else [])))
+        return gather(graph.reach(graph.names.named(module, names.split(".") if names else [])))
 
     def source(self, digest: str) -> str | None:
         """The source text of the definition with this digest, as it was read then; None when it is not known."""
@@ -108,14 +109,15 @@ class Project:
         path = modules.locate(module, self.root, self._paths)
         outside = self.files.find(module, (self.root,)) != path
         graph = self._graph((self.root,), module.partition(".")[0] if outside else "")
-        nodes = graph.reach(graph.start(module, name))
+        nodes = graph.reach(graph.names.start(module, name))
         closure = gather(nodes)
         keep(self.files, "closure", key, closure, watched(graph, nodes, self.files))
         return closure
 
     def _graph(self, folders: tuple[str, ...], top: str) -> Graph:
         if (folders, top) not in self._graphs:
-            self._graphs[folders, top] = Graph(self.files, folders, (top,) if top else (), self._paths)
+            followed = Followed(self.files, folders, (top,) if top else (), self._paths)
+            self._graphs[folders, top] = Graph(followed)
         return self._graphs[folders, top]
 
     def _signature(self, call: str) -> tuple[Signature, set[str]]:
