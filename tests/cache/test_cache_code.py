@@ -85,11 +85,29 @@ ROWS: list[tuple[str, Edit, set[str]]] = [
     ("a docstring of the step", swap("near.py", '"""Read all."""', '"""Read them all."""'), NOTHING),
     ("a docstring of the module", swap("near.py", '"""The first step."""', '"""The very first."""'), NOTHING),
     ("a new docstring in a helper", swap("deeper.py", "    return text", '    """Doc."""\n    return text'), NOTHING),
-    ("reformatting", swap("helpers.py", "deeper.strip(text) + MARK", "(\n        deeper.strip(text)\n        + MARK\n    )"), NOTHING),  # fmt: skip  # noqa: E501
+    (
+        "reformatting",
+        swap("helpers.py", "deeper.strip(text) + MARK", "(\n        deeper.strip(text)\n        + MARK\n    )"),
+        NOTHING,
+    ),
     ("quotes", swap("deeper.py", 'MARK = "!"', "MARK = '!'"), NOTHING),
     ("empty lines", swap("helpers.py", "def clean", "\n\n\n\ndef clean"), NOTHING),
-    ("the order of functions", swap("typed.py", "def step() -> int:", "def zero():\n    return 0\n\n\ndef step() -> int:"), NOTHING),  # fmt: skip  # noqa: E501
-    ("the order of imports", put("helpers.py", FILES["helpers.py"].replace("        import deeper\n        from deeper import MARK\n", "        from deeper import MARK\n        import deeper\n")), NOTHING),  # fmt: skip  # noqa: E501
+    (
+        "the order of functions",
+        swap("typed.py", "def step() -> int:", "def zero():\n    return 0\n\n\ndef step() -> int:"),
+        NOTHING,
+    ),
+    (
+        "the order of imports",
+        put(
+            "helpers.py",
+            FILES["helpers.py"].replace(
+                "        import deeper\n        from deeper import MARK\n",
+                "        from deeper import MARK\n        import deeper\n",
+            ),
+        ),
+        NOTHING,
+    ),
     # annotations
     ("an argument's annotation, spelled anew", swap("typed.py", "n: Optional[int]", "n: int | None"), NOTHING),
     ("a field's annotation, spelled anew", swap("typed.py", "a: Optional[int]", 'a: "int | None"'), NOTHING),
@@ -128,7 +146,11 @@ ROWS: list[tuple[str, Edit, set[str]]] = [
     ("a new module of that package", put("plugs/third.py", "def run():\n    return 3\n"), {"computed"}),
     ("a registered function", swap("handlers.py", "return 1", "return 8"), {"registry"}),
     ("a function that is not registered", swap("handlers.py", "return 2", "return 8"), NOTHING),
-    ("a newly registered function", add("handlers.py", '\n\n@register("b")\ndef more():\n    return 3\n'), {"registry"}),
+    (
+        "a newly registered function",
+        add("handlers.py", '\n\n@register("b")\ndef more():\n    return 3\n'),
+        {"registry"},
+    ),
     ("an assignment from outside", swap("patched.py", "target.LEVEL = 2", "target.LEVEL = 3"), {"patched"}),
     ("any function of the module assigned to", swap("target.py", "return 0", "return 5"), {"patched"}),
     ("what a module's __getattr__ reads", swap("magic.py", "'a': 1", "'a': 2"), {"late"}),
@@ -161,7 +183,11 @@ ROWS: list[tuple[str, Edit, set[str]]] = [
     ("a value far inside a parameter", swap("pipeline.yaml", "{b: 1}", "{b: 2}"), {"tuned"}),
     ("a parameter without effect", swap("pipeline.yaml", "count: 1", "count: 2"), NOTHING),
     ("the version of the code", swap("pipeline.yaml", 'code_version: "1"', 'code_version: "2"'), {"pinned"}),
-    ("code whose version is declared", swap("tuned.py", "def pinned():\n    return 1", "def pinned():\n    return 2"), NOTHING),  # fmt: skip  # noqa: E501
+    (
+        "code whose version is declared",
+        swap("tuned.py", "def pinned():\n    return 1", "def pinned():\n    return 2"),
+        NOTHING,
+    ),
     ("a variable of the environment", swap("pipeline.yaml", "MODE: fast", "MODE: slow"), {"declared"}),
     ("another secret", swap("pipeline.yaml", "secrets: [TOKEN]", "secrets: [OTHER]"), NOTHING),
     ("a comment in the pipeline", swap("pipeline.yaml", "version: 1\n", "version: 1  # one\n"), NOTHING),

@@ -33,7 +33,7 @@ class Code(Struct, frozen=True):
 def code(parts: Mapping[str, str], libraries: Mapping[str, str]) -> Code:
     """The code of a step; digested once, however many steps share it."""
     named = {f"library {name}": version for name, version in libraries.items()}
-    return Code(parts, named, of_value(dict(parts)), of_value(named))
+    return Code(parts, named, of_value(dict(parts)) if parts else "", of_value(named) if named else "")
 
 
 def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str]) -> StepKey:
@@ -50,14 +50,31 @@ def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str]) -> StepKe
     parts.update({f"env {name}": _value(value) for name, value in step.env.items()})
     parts.update({f"input {name}": digest for name, digest in inputs.items()})
     parts["outputs"] = _outputs(step)
-    digests = [of_value(parts)]
+    digests = {"code": "", "library": "", "rest": of_value(parts)}
     if step.code_version is None:
         parts.update(code.parts)
-        digests.append(code.digest)
+        digests["code"] = code.digest
     if step.environment != "off":
         parts.update(code.libraries)
-        digests.append(code.libraries_digest)
+        digests["library"] = code.libraries_digest
     return StepKey(of_value(digests), parts)
+
+
+def digest(parts: Mapping[str, str]) -> str:
+    """The key that a manifest stands for: the digest of its code, its libraries and the rest, each digested alone.
+
+    Code and libraries are shared by many steps, so that they are digested once.
+    """
+    groups: dict[str, dict[str, str]] = {"code": {}, "library": {}, "rest": {}}
+    for name, value in parts.items():
+        groups[_group(name)][name] = value
+    return of_value({name: of_value(group) if group or name == "rest" else "" for name, group in groups.items()})
+
+
+def _group(name: str) -> str:
+    if name == "command" or (name.startswith("code ") and name != "code version"):
+        return "code"
+    return "library" if name.startswith("library ") else "rest"
 
 
 def inputs_digest(digests: list[str], listed: bool) -> str:
