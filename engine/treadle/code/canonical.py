@@ -57,22 +57,23 @@ def parsed(annotation: ast.expr) -> ast.expr:
 
 
 def _write(node: Any, put: Put, docstrings: bool) -> None:
-    if isinstance(node, ast.Constant):
-        put(f"{type(node.value).__name__}:{node.value!r};")
-    elif isinstance(node, ast.Name):
+    kind = type(node)
+    if kind is ast.Name:
         put(f"N{node.id};")
-    elif isinstance(node, ast.AnnAssign):  # the same as an assignment; a class body adds the annotation
-        if node.value is not None:
-            _assign([node.target], node.value, put, docstrings)
-    elif isinstance(node, ast.Assign):
-        _assign(node.targets, node.value, put, docstrings)
-    elif isinstance(node, ast.AST):
-        _fields(node, put, docstrings)
-    elif isinstance(node, list):
+    elif kind is ast.Constant:
+        put(f"{type(node.value).__name__}:{node.value!r};")
+    elif kind is list:
         put("[")
         for item in node:
             _write(item, put, docstrings)
         put("]")
+    elif kind is ast.AnnAssign:  # the same as an assignment; a class body adds the annotation
+        if node.value is not None:
+            _assign([node.target], node.value, put, docstrings)
+    elif kind is ast.Assign:
+        _assign(node.targets, node.value, put, docstrings)
+    elif isinstance(node, ast.AST):
+        _fields(node, put, docstrings)
     else:
         put(f"{node!r};")
 
@@ -85,15 +86,21 @@ def _assign(targets: Sequence[ast.expr], value: ast.expr, put: Put, docstrings: 
 
 
 def _fields(node: ast.AST, put: Put, docstrings: bool) -> None:
+    frame = isinstance(node, FRAMES)
     put(f"{type(node).__name__}(")
     for name in node._fields:
-        value = getattr(node, name, None)
-        if name in _LEFT_OUT or value is None or value == []:
+        if name in _LEFT_OUT:
             continue
-        if name == "body" and isinstance(node, FRAMES) and not docstrings and is_docstring(value[0]):
+        value = getattr(node, name, None)
+        if value is None or value == []:
+            continue
+        if frame and name == "body" and not docstrings and is_docstring(value[0]):
             value = value[1:]
         put(f"{name}=")
         _write(value, put, docstrings)
+    if not frame:
+        put(")")
+        return
     if isinstance(node, ast.ClassDef):
         for field in node.body:
             if isinstance(field, ast.AnnAssign):

@@ -16,8 +16,8 @@ _TEXT_AS_CODE = ("exec", "eval", "compile")
 class Names(Scoped):
     """Collects from any number of statements; read its fields afterwards."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, walrus: bool = True) -> None:
+        super().__init__(walrus)
         self.uses: set[str] = set()
         self.inner: set[tuple[str, Target]] = set()
         self.loads: set[str] = set()

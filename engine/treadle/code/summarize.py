@@ -41,6 +41,7 @@ class _Module:
         self._tree = tree
         self._lines = data.decode("utf-8", "replace").splitlines()
         self._docstrings = any(word in data for word in READS_DOCSTRINGS)
+        self._walrus = b":=" in data
         self._bound: dict[str, list[_Statement]] = {}
         self._targets: dict[str, list[Target]] = {}
         self._effects: list[_Statement] = []
@@ -110,7 +111,7 @@ class _Module:
             self._bound.setdefault(name, []).append(statement)
 
     def _definition(self, statements: Sequence[_Statement], targets: Sequence[Target] = ()) -> Definition:
-        names = Names()
+        names = Names(self._walrus)
         nodes: list[ast.AST] = []
         triggers: set[str] = set()
         for statement in statements:
