@@ -160,3 +160,41 @@ def test_string_dtypes_are_never_mixed_up(project: Project, tmp_path: Path) -> N
         fresh.write("treadle.toml", "").write("work.py", FRAME).write("pipeline.yaml", FRAMES.replace("DTYPE", dtype))
         started(fresh.treadle("run", "pipeline.yaml", "--json"))
         assert value(fresh, "seen") == seen[dtype]
+
+
+def test_the_class_of_a_pickled_input_counts_for_those_that_take_it(project: Project) -> None:
+    """A pickle has a class by name alone: its bytes stay the same when a method changes, the answer does not."""
+    project.write(
+        "pipeline.yaml",
+        """
+        version: 1
+        steps:
+          make: {uses: "work:make", out: {model: {codec: pickle}}}
+          use: {uses: "work:use", in: {model: make}}
+          count: {uses: "work:count", in: {model: make}}
+        """,
+    ).write(
+        "work.py",
+        """
+        def make():
+            from models import Model
+
+            return Model()
+
+
+        def use(model):
+            return model.predict()
+
+
+        def count(model):
+            return 1
+        """,
+    )
+    source = "class Model:\n    def predict(self):\n        return 1\n\n\nclass Other:\n    x = 1\n"
+    project.write("models.py", source)
+    assert started(project.treadle("run", "pipeline.yaml", "--json")) == {"make", "use", "count"}
+    project.write("models.py", source.replace("x = 1", "x = 2"))
+    assert started(project.treadle("run", "pipeline.yaml", "--json")) == set()
+    project.write("models.py", source.replace("return 1", "return 2"))
+    assert "use" in started(project.treadle("run", "pipeline.yaml", "--json"))
+    assert value(project, "use") == 2

@@ -6,13 +6,13 @@
 import os
 from collections.abc import Mapping, Set
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
 from treadle.code import Closure, CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
 from treadle.domain.plan import Plan, PlannedStep, Source
-from treadle.errors import InputError, Problem
-from treadle.run import keys
+from treadle.errors import CodecError, InputError, Problem
+from treadle.run import keys, pickled
 from treadle.run.changes import in_words
 from treadle.store import Data, Result, Store
 
@@ -64,7 +64,7 @@ class Decider:
 
     def key(self, step: PlannedStep, outputs: Outputs) -> StepKey:
         """The key of a step whose inputs all exist."""
-        code = self._code_of(step)
+        code = self._code_of(step, self._pickled(step, outputs))
         inputs = {}
         for port, sources in step.inputs.items():
             digests = [self._digest(source, outputs) for source in sources]
@@ -92,12 +92,17 @@ class Decider:
         earlier = self._store.results.latest(self._plan.pipeline, step.id, 1)
         return in_words(earlier[0].parts, key.parts) if earlier else "first run"
 
-    def _code_of(self, step: PlannedStep) -> keys.Code:
-        """The code parts and the libraries of a step; steps that call the same function share the look."""
+    def _code_of(self, step: PlannedStep, referred: Set[str]) -> keys.Code:
+        """The code and the libraries of a step; steps that call the same function share the look.
+
+        To what its function reaches comes what its inputs are made of, where they are stored as pickles, and what
+        its parameters name, where it imports by a computed name.
+        """
         closure = self._closure(step)
-        texts: tuple[str, ...] = ()
-        if closure.computed:  # what a parameter names may be code
-            texts = tuple(sorted({text for value in step.params.values() for text in keys.texts(value)}))
+        named = set(referred)
+        if closure.computed:
+            named.update(text for value in step.params.values() for text in keys.texts(value))
+        texts = sorted(named)
         name = (step.kind, step.call, step.environment, *step.code, "", *texts)
         if name not in self._code:
             for text in texts:
@@ -105,6 +110,30 @@ class Decider:
             self._code[name] = self._parts(step, closure)
             self.notes[step.call] = closure.notes
         return self._code[name]
+
+    def _pickled(self, step: PlannedStep, outputs: Outputs) -> set[str]:
+        """The classes and functions that a step's inputs refer to by name."""
+        sources = [source for each in step.inputs.values() for source in each if source.step is not None]
+        found: set[str] = set()
+        todo = [outputs[source.step or ""][source.output] for source in sources]
+        while todo:
+            artifact = todo.pop()
+            try:
+                if artifact.codec == "list":
+                    todo += self._store.objects.items(artifact)
+                elif artifact.codec == "pickle":
+                    found.update(self._names(artifact))
+            except (CodecError, OSError, ValueError):
+                continue  # damaged: the step that reads it says so, and the one that made it runs again
+        return found
+
+    def _names(self, artifact: Artifact) -> list[str]:
+        kept = self._store.memo.get("pickled", artifact.digest)
+        if kept is not None:
+            return msgpack.decode(kept, type=list[str])
+        names = list(pickled.names(self._store.objects.read(artifact)))
+        self._store.memo.put("pickled", artifact.digest, msgpack.encode(names))
+        return names
 
     def _closure(self, step: PlannedStep) -> Closure:
         try:
