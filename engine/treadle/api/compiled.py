@@ -31,7 +31,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Compiled(Struct, frozen=True):
-    """A plan with the digest of the code that it was bound to."""
+    """A plan with the digest of the signatures that it was bound to."""
 
     plan: Plan
     code: str
@@ -94,6 +94,6 @@ def _key(project: Project, path: str | os.PathLike[str], params: Mapping[str, An
 
 
 def _code(project: Project, plan: Plan) -> str:
-    """The digest of all code that the plan's functions reach: their signatures are part of it."""
+    """The digest of the signatures that the plan was bound to; what else the code does is for the keys."""
     calls = sorted({step.call for step in plan.steps if step.kind == "function"})
-    return of_value([project.code.closure(call).parts for call in calls])
+    return of_value([project.code.shape(call) for call in calls])

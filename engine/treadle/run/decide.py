@@ -7,13 +7,13 @@ import os
 from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
-from treadle.code import CodeError, Project
+from treadle.code import Closure, CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
 from treadle.domain.plan import Plan, PlannedStep, Source
-from treadle.errors import InputError, Problem
-from treadle.run import keys
+from treadle.errors import CodecError, InputError, Problem
+from treadle.run import keys, pickled
 from treadle.run.changes import in_words
 from treadle.store import Data, Result, Store
 
@@ -43,7 +43,7 @@ class Decider:
         self._forced = forced
         self._now = now
         self._data: dict[str, Data] = {}
-        self._code: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
+        self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
 
     def decide(self, step: PlannedStep, outputs: Outputs) -> Decision:
@@ -68,12 +68,12 @@ class Decider:
 
     def key(self, step: PlannedStep, outputs: Outputs) -> StepKey:
         """The key of a step whose inputs all exist."""
-        code, libraries = self._code_of(step)
+        code = self._code_of(step, self._pickled(step, outputs))
         inputs = {}
         for port, sources in step.inputs.items():
             digests = [self._digest(source, outputs) for source in sources]
             inputs[port] = keys.inputs_digest(digests, port in step.listed)
-        return keys.step_key(step, code, libraries, inputs)
+        return keys.step_key(step, code, inputs)
 
     def data(self, name: str) -> Data:
         """The identity and the paths of a data entry, looked at once per run."""
@@ -113,32 +113,70 @@ class Decider:
         earlier = self._store.results.latest(self._plan.pipeline, step.id, 1)
         return in_words(earlier[0].parts, key.parts) if earlier else "first run"
 
-    def _code_of(self, step: PlannedStep) -> tuple[dict[str, str], dict[str, str]]:
-        """The code parts and the libraries of a step; steps that call the same function share the look."""
-        name = "\0".join((step.kind, step.call, step.environment, *step.code))
+    def _code_of(self, step: PlannedStep, referred: Set[str]) -> keys.Code:
+        """The code and the libraries of a step; steps that call the same function share the look.
+
+        To what its function reaches comes what its inputs are made of, where they are stored as pickles, and what
+        its parameters name, where it imports by a computed name.
+        """
+        closure = self._closure(step)
+        named = set(referred)
+        if closure.computed:
+            named.update(text for value in step.params.values() for text in keys.texts(value))
+        texts = sorted(named)
+        name = (step.kind, step.call, step.environment, *step.code, "", *texts)
         if name not in self._code:
-            self._code[name] = self._read_code(step)
+            for text in texts:
+                closure += self._project.named(text)
+            self._code[name] = self._parts(step, closure)
+            self.notes[step.call] = closure.notes
         return self._code[name]
 
-    def _read_code(self, step: PlannedStep) -> tuple[dict[str, str], dict[str, str]]:
+    def _pickled(self, step: PlannedStep, outputs: Outputs) -> set[str]:
+        """The classes and functions that a step's inputs refer to by name."""
+        sources = [source for each in step.inputs.values() for source in each if source.step is not None]
+        found: set[str] = set()
+        todo = [outputs[source.step or ""][source.output] for source in sources]
+        while todo:
+            artifact = todo.pop()
+            try:
+                if artifact.codec == "list":
+                    todo += self._store.objects.items(artifact)
+                elif artifact.codec == "pickle":
+                    found.update(self._names(artifact))
+            except (CodecError, OSError, ValueError):
+                continue  # damaged: the step that reads it says so, and the one that made it runs again
+        return found
+
+    def _names(self, artifact: Artifact) -> list[str]:
+        kept = self._store.memo.get("pickled", artifact.digest)
+        if kept is not None:
+            return msgpack.decode(kept, type=list[str])
+        names = list(pickled.names(self._store.objects.read(artifact)))
+        self._store.memo.put("pickled", artifact.digest, msgpack.encode(names))
+        return names
+
+    def _closure(self, step: PlannedStep) -> Closure:
         try:
             if step.kind == "command":
-                closure = self._project.command(step.call)
-            else:
-                closure = self._project.closure(step.call)
+                return self._project.command(step.call)
+            return self._project.closure(step.call)
         except CodeError as error:
             raise InputError([Problem(error.code, error.text, error.where or step.where, error.hint)]) from None
+
+    def _parts(self, step: PlannedStep, closure: Closure) -> keys.Code:
+        files, root = self._store.files, self._project.root
         parts = dict(closure.parts)
         for pattern in step.code:
-            parts[f"code {pattern}"] = self._store.files.glob_digest(self._project.root, pattern)
+            parts[f"code {pattern}"] = files.glob_digest(root, pattern)
         for path in closure.opened:
-            parts[f"code file {path}"] = self._store.files.digest(os.path.join(self._project.root, path))
-        self.notes[step.call] = closure.notes
-        libraries = {} if step.environment == "off" else self._project.environment(closure.imports)
-        return parts, libraries
+            parts[f"code file {path}"] = files.digest(os.path.join(root, path))
+        if step.environment == "off":
+            return keys.code(parts, {})
+        return keys.code(parts, self._project.environment(closure.imports, step.environment == "strict"))
 
 
 def imports_of(plan: Plan, project: Project) -> tuple[str, ...]:
     """The third-party modules that the steps' code imports: what a warm pool imports before it forks."""
     calls = {step.call for step in plan.steps if step.kind == "function"}
-    return tuple(sorted({name for call in calls for name in project.closure(call).imports}))
+    return tuple(sorted({name for call in calls for name in project.closure(call).loaded}))
