@@ -10,10 +10,13 @@ from treadle.api.project import Project, open_project
 from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
+from treadle.errors import InputError
 from treadle.executors.base import Executor
+from treadle.run.admission import impossible
 from treadle.run.decide import imports_of
+from treadle.run.dispatch import Machine
 from treadle.run.runner import run_plan
-from treadle.settings import cores
+from treadle.settings import cores, gpus, memory
 
 if TYPE_CHECKING:
     from treadle.run.preview import Preview
@@ -27,6 +30,7 @@ def plan(path: str | os.PathLike[str], request: Request | None = None) -> "tuple
 
     project = open_project(path)
     made, selection = make(project, path, request or Request())
+    _machine(project, made, request or Request())
     fates = preview(made, project.store, project.code, selection, time.time())
     project.store.memo.flush()
     return made, fates
@@ -52,24 +56,29 @@ def run(
         params=made.params,
         git=_git(project.root),
     )
-    executor = _executor(project, made, wanted)
-    finished = run_plan(made, project.store, project.code, executor, begin, selection, notify, time.time)
+    machine = _machine(project, made, wanted)
+    finished = run_plan(made, project.store, project.code, machine, begin, selection, notify, time.time)
     project.store.memo.flush()
     return finished
 
 
-def _executor(project: Project, made: Plan, request: Request) -> Callable[[], Executor]:
-    name = request.executor or project.settings.executor
+def _machine(project: Project, made: Plan, request: Request) -> Machine:
+    """Where the steps of a plan run; raises InputError when there is not enough of something for one of them."""
     slots = request.jobs or project.settings.jobs or cores()
+    totals = {"memory": float(memory()), "gpu": float(gpus()), **project.settings.resources}
+    problems = impossible(made, totals)
+    if problems:
+        raise InputError(problems)
 
-    def start() -> Executor:
+    def start(name: str) -> Executor:
+        own = name or request.executor or project.settings.executor
         preload = imports_of(made, project.code)
-        executor: Executor = project.catalog.executor(name)(
+        executor: Executor = project.catalog.executor(own)(
             perform=PERFORM, slots=slots, root=project.root, preload=preload
         )
         return executor
 
-    return start
+    return Machine(start, totals)
 
 
 def _run_id(now: float) -> str:
