@@ -60,7 +60,7 @@ class Task(Struct, frozen=True, kw_only=True):
     scratch: str
     log: str
     params: dict[str, Any] = {}
-    inputs: dict[str, tuple[Files | Stored, ...]] = {}
+    inputs: dict[str, tuple[Element, ...]] = {}
     listed: frozenset[str] = frozenset()
     outputs: tuple[Output, ...] = ()
     declared: bool = False

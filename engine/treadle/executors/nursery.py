@@ -26,7 +26,7 @@ from typing import Any
 
 from msgspec import DecodeError, msgpack, structs
 
-from treadle.domain.task import Failure, Outcome, Task, Usage
+from treadle.domain.task import BATCH, Failure, Outcome, Task, Usage
 from treadle.executors import system
 from treadle.executors.child import Birth, Perform, live
 from treadle.executors.limits import limit_threads
@@ -63,7 +63,8 @@ class Child:
         self.started = time.time()
         self.outcome: Outcome | None = None
         self.verdict: Failure | None = None  # why we ended it, if we did
-        self.deadline = time.monotonic() + task.timeout if task.timeout else None
+        allowed = task.timeout + (BATCH if task.items else 0.0) if task.timeout else None  # a batch judges its items
+        self.deadline = None if allowed is None else time.monotonic() + allowed
         self.killed = False
 
     def terminate(self, verdict: Failure) -> None:

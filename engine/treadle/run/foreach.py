@@ -1,4 +1,4 @@
-"""A step with `foreach` in a run: its items are looked up, performed in batches, recorded one by one, and come together.
+"""A step with `foreach` in a run: items are looked up, performed in batches, recorded one by one, and come together.
 
 Foreach.begin           the list's elements; those whose result is known are hits
 ├── next_batch          some open items as a task

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from treadle.digest import of_bytes
 from treadle.domain.artifact import Artifact
 from treadle.domain.plan import PlannedStep
-from treadle.domain.task import Files, Item, Stored, Task
+from treadle.domain.task import Element, Files, Item, Stored, Task
 from treadle.store import Data, Store
 
 LONGEST = 150  # bytes of a file's name; those that are longer are cut, and carry a digest
-Inputs = dict[str, tuple[Files | Stored, ...]]
+Inputs = dict[str, tuple[Element, ...]]
 
 
 class Tasks:
@@ -66,7 +66,7 @@ def inputs_of(step: PlannedStep, data: Callable[[str], Data], outputs: Mapping[s
     for port, sources in step.inputs.items():
         if port in step.each:
             continue
-        places: list[Files | Stored] = []
+        places: list[Element] = []
         for source in sources:
             if source.step is None:
                 entry = data(source.output)
