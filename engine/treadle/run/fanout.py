@@ -109,7 +109,7 @@ class Fanout:
         done = StepRecord(
             id=step.id,
             fate=record.FAILED if failed else record.RUN,
-            reason=foreach.failure().message if failed else foreach.decision.reason,
+            reason=foreach.failure().message.splitlines()[0] if failed else foreach.decision.reason,
             key=foreach.decision.key.digest,
             outputs={} if failed else foreach.outputs(),
             attempts=1,
