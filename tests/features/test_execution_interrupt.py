@@ -131,7 +131,7 @@ def test_a_killed_worker_costs_its_step_one_attempt(project: Project) -> None:
     project.write("work.py", WORK.replace("MARK", "pass"))
     project.write(
         "pipeline.yaml",
-        PIPELINE.replace('in: {x: quick}}', 'in: {x: quick}, retry: {times: 1, backoff: 10ms}}'),
+        PIPELINE.replace("in: {x: quick}}", "in: {x: quick}, retry: {times: 1, backoff: 10ms}}"),
     )
     process = project.start("run", "pipeline.yaml")
     wait_for(project.root / "pids")

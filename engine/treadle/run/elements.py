@@ -67,9 +67,8 @@ def of_artifact(artifact: Artifact, objects: Objects) -> Elements:
         return Elements(map(_stored, _entries(artifact, objects)))
     if artifact.codec == "json" or (artifact.codec == "file" and artifact.name.endswith(".json")):
         return Elements(_given(objects.read(artifact)))
-    raise CodecError(
-        f"foreach needs a list, a folder or a JSON file with a list, and this is of codec {artifact.codec}"
-    )
+    what = f"the file {artifact.name}" if artifact.codec == "file" else f"a {artifact.codec}"
+    raise CodecError(f"foreach needs a list, a folder or a JSON file with a list, and this is {what}")
 
 
 def of_data(data: Data, contents: list[str]) -> Elements:
