@@ -212,8 +212,7 @@ def test_files_folders_patterns_and_commands(project: Project) -> None:
 
 
 def test_a_condition_behind_the_items(squares: Project) -> None:
-    text = PIPELINE.replace('total"', 'total", if: "params.on"').replace("data:", "params: {on: false}
-    data:", 1)
+    text = PIPELINE.replace('total"', 'total", if: "params.on"').replace("data:", "params: {on: false}\n    data:", 1)
     squares.write("pipeline.yaml", text)
     result = run(squares, "[1]")
     (skipped,) = [event for event in result.events() if event["event"] == "step_skipped"]
