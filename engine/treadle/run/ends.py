@@ -137,9 +137,10 @@ class Ends:
     def failed(self, step: PlannedStep, failure: Failure, outcome: Outcome | None) -> None:
         """An attempt failed: the step is tried again, or has failed."""
         now = self.journal.clock()
-        consequence = self.schedule.fail(step.id, failure, now)
+        steady = self.journal.steady()
+        consequence = self.schedule.fail(step.id, failure, steady)
         if isinstance(consequence, Again):
-            again, wait = consequence.attempt, consequence.at - now
+            again, wait = consequence.attempt, consequence.at - steady
             self.journal.tell(StepRetried, step=step.id, failure=failure, attempt=again, wait=wait)
             return
         log = self.tasks.log(step.id)

@@ -68,7 +68,7 @@ class Foreach:
 
     def next_batch(self, tasks: Tasks, inputs: Inputs, room: int) -> Task | None:
         """A task of items that may run now, or None."""
-        self.items.wake(self._journal.clock())
+        self.items.wake(self._journal.steady())
         indexes = self.items.take(room)
         if not indexes:
             return None
@@ -161,7 +161,7 @@ class Foreach:
     def _failed(self, index: int, failure: Failure) -> None:
         self.reads_damaged = self.reads_damaged or failure.kind == "input"
         element = label(self._elements[index].element)
-        wait = self.items.fail(index, element, failure, self._journal.clock())
+        wait = self.items.fail(index, element, failure, self._journal.steady())
         attempt = self.items.attempts[index]
         fields = {"index": index, "element": element, "attempt": attempt, "failure": failure, "wait": wait}
         self._journal.tell(ItemFailed, step=self.step.id, **fields)
@@ -176,8 +176,8 @@ class Foreach:
         )
 
     def _announce(self, always: bool = False) -> None:
-        now = self._journal.clock()
-        if not always and not self.over and abs(now - self._told) < OFTEN:
+        now = self._journal.steady()
+        if not always and not self.over and now - self._told < OFTEN:
             return
         self._told = now
         items = self.items

@@ -14,12 +14,28 @@ Notify = Callable[[Event], None]
 Clock = Callable[[], float]
 
 
+class Steady:
+    """A clock that a clock set back does not stop: what passes while it runs forward, for waiting, not for records."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = self._now = clock()
+
+    def __call__(self) -> float:
+        """Seconds since some moment; never less than before."""
+        seen = self._clock()
+        self._now += max(0.0, seen - self._last)
+        self._last = seen
+        return self._now
+
+
 class Journal:
     """The records and results of one run; raises StoreError when they cannot be written."""
 
     def __init__(self, store: Store, run: RunRecord, notify: Notify, clock: Clock) -> None:
         self.run = run
         self.clock = clock
+        self.steady = Steady(clock)
         self.steps: dict[str, StepRecord] = {}
         self._store = store
         self._notify = notify
@@ -66,11 +82,11 @@ class Journal:
     def close(self, status: str, order: Iterable[str]) -> RunRecord:
         """Write the end of the run and return its record, the steps in this order."""
         self.flush()
-        finished = self.clock()
+        finished = max(self.clock(), self.run.started)
         self._store.history.finish(self.run.run_id, status, finished)
         fates: dict[str, int] = {}
         for step in self.steps.values():
             fates[step.fate] = fates.get(step.fate, 0) + 1
-        self.tell(RunFinished, status=status, seconds=max(0.0, finished - self.run.started), fates=fates)
+        self.tell(RunFinished, status=status, seconds=finished - self.run.started, fates=fates)
         ordered = {name: self.steps[name] for name in order if name in self.steps}
         return structs.replace(self.run, status=status, finished=finished, steps=ordered)

@@ -102,7 +102,7 @@ class _Runner:
             self.journal.say(text)
         while not self.ends.schedule.over:
             self.interrupts.check()
-            self.ends.schedule.wake(self.journal.clock())
+            self.ends.schedule.wake(self.journal.steady())
             for name in self.ends.schedule.take():
                 self._decide(self.ends.steps[name])
             self._submit()
@@ -223,7 +223,7 @@ class _Runner:
         timeout = RENEW
         wake = self._wake_at()
         if wake is not None:
-            timeout = max(0.0, min(timeout, wake - self.journal.clock()))
+            timeout = max(0.0, min(timeout, wake - self.journal.steady()))
         if self.elsewhere:
             timeout = min(timeout, POLL)
         with self.interrupts.waiting():
