@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 PERFORM = "treadle.run.worker:perform"
 
 
-def plan(path: str | os.PathLike[str], request: Request | None = None) -> "tuple[Plan, list[Preview]]":
-    """The plan of a pipeline and the fate that each step would have now; raises InputError."""
+def plan(
+    path: str | os.PathLike[str], request: Request | None = None, here: bool = True
+) -> "tuple[Plan, list[Preview]]":
+    """The plan of a pipeline and the fate that each step would have now; raises InputError.
+
+    With `here` it must be one that this machine can run.
+    """
     from treadle.run.preview import preview  # lazy: a run does not need it
 
     project = open_project(path)
     made, selection = make(project, path, request or Request())
-    _machine(project, made, request or Request())
+    if here:
+        _machine(project, made, request or Request())
     fates = preview(made, project.store, project.code, selection, time.time())
     project.store.memo.flush()
     return made, fates

@@ -7,10 +7,11 @@ from treadle.domain.spec import Retry
 from treadle.domain.task import BATCH, Failure
 from treadle.run.items import FIRST, KEPT, MOST, Items
 
+ONCE = Retry()
 BAD = Failure("error", "no")
 
 
-def items(total: int, seconds: float = 0.0, retry: Retry = Retry()) -> Items:
+def items(total: int, seconds: float = 0.0, retry: Retry = ONCE) -> Items:
     where = Location("x", 1, 1)
     made = Items(PlannedStep(id="a", kind="function", call="w:f", where=where, retry=retry), total, seconds)
     made.open(range(total))
