@@ -1,10 +1,14 @@
 """`foreach` from outside: one item per element, each cached, retried and reported for itself."""
 
+import json
+import time
 from typing import Any
 
 import pytest
 
 from support.project import Project, Result
+from treadle.api.project import open_project
+from treadle.store.sweep import plan, sweep
 
 PIPELINE = """
     version: 1
@@ -73,8 +77,6 @@ def progress(result: Result) -> dict[str, Any]:
 
 
 def value(project: Project, step: str) -> Any:
-    import json
-
     (artifact,) = project.treadle("show", "last", step, "--json").json()["outputs"].values()
     digest = artifact["digest"]
     return json.loads((project.root / ".treadle/objects" / digest[:2] / digest[2:]).read_text())
@@ -229,6 +231,19 @@ def test_a_damaged_item_alone_is_made_again(squares: Project) -> None:
     run(squares, "[1, 2, 3]")
     assert calls(squares) == ["2"]
     assert value(squares, "total") == [2, 4, 6]
+
+
+def test_the_items_of_a_list_that_is_kept_survive_a_sweep(squares: Project) -> None:
+    run(squares, "[1, 2]")
+    run(squares, "[3]")
+    later = time.time() + 10 * 86400
+    store = open_project(squares.root).store
+    waste = plan(store, keep_runs=1, now=later)
+    sweep(store, waste, now=later)
+    store.database.close()
+    calls(squares)
+    run(squares, "[3, 1]")
+    assert calls(squares) == ["1"]
 
 
 def test_a_file_that_changes_while_its_item_runs_is_not_recorded(project: Project) -> None:

@@ -231,7 +231,8 @@ def test_a_step_that_deletes_its_scratch_folder(project: Project) -> None:
           deletes: {uses: "work:deletes"}
           all: {uses: "work:deletes_all", after: [deletes]}
           good: {uses: "work:good", after: [all]}
-          shell: {run: "rm -r $TREADLE_SCRATCH; mkdir -p $(dirname {out.x}); echo x > {out.x}", out: {x: x}, after: [good]}
+          shell: {run: "rm -r $TREADLE_SCRATCH; mkdir -p $(dirname {out.x}); echo x > {out.x}", out: {x: x},
+                  after: [good]}
         """,
     )
     result = project.treadle("run", "pipeline.yaml")

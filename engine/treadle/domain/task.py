@@ -71,6 +71,7 @@ class Task(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     cpu: float = 1.0
     memory: int | None = None
+    devices: tuple[int, ...] | None = None  # the devices it may use, None when it asked for none
     isolation: str = "fresh"
 
 

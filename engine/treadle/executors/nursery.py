@@ -324,7 +324,7 @@ def _size(task: Task) -> str:
 
 def _environment(task: Task) -> tuple[Any, ...]:
     """What tasks must have in common to share a process."""
-    return task.root, task.env, task.secrets, task.cpu, task.memory
+    return task.root, task.env, task.secrets, task.cpu, task.memory, task.devices
 
 
 def _crash(status: int, task: Task) -> Failure:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import islice
 
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.errors import Problem
@@ -15,6 +16,7 @@ class Admission:
         self._totals = dict(totals)
         self._used: dict[str, float] = {}
         self._running: dict[str, dict[str, float]] = {}
+        self._devices: dict[str, tuple[int, ...]] = {}
 
     def admit(self, task: str, step: PlannedStep) -> bool:
         """Take what a task of the step needs; False when it must wait."""
@@ -26,8 +28,18 @@ class Admission:
             self._used[name] = self._used.get(name, 0.0) + amount
         return True
 
+    def devices(self, task: str) -> tuple[int, ...]:
+        """The numbers of the devices that an admitted task may use; no other task has them meanwhile."""
+        if task not in self._devices:
+            count = int(self._running.get(task, {}).get("gpu", 0.0))
+            taken = {number for numbers in self._devices.values() for number in numbers}
+            free = (number for number in range(int(total_of("gpu", self._totals))) if number not in taken)
+            self._devices[task] = tuple(islice(free, count))
+        return self._devices[task]
+
     def release(self, task: str) -> None:
         """Give back what a task held."""
+        self._devices.pop(task, None)
         for name, amount in self._running.pop(task, {}).items():
             self._used[name] -= amount
 

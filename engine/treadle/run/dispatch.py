@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from treadle.domain.plan import PlannedStep
 from treadle.domain.task import Outcome, Task
@@ -57,6 +57,8 @@ class Dispatch:
 
     def submit(self, task: Task, step: PlannedStep) -> None:
         """Begin an admitted task."""
+        if step.resources.gpu and self._admission is not None:
+            task = structs.replace(task, devices=self._admission.devices(task.step_id))
         self.running[task.step_id] = task
         self._place[task.step_id] = step.executor or ""
         self._executor(step).submit(task)

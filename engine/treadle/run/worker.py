@@ -125,6 +125,8 @@ def _entered(task: Task) -> Iterator[None]:
         _compile_afresh_once(task.root)
         if sys.path[:1] != [task.root]:
             sys.path.insert(0, task.root)
+        if task.devices is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, task.devices))
         os.environ.update(task.env)
         os.environ["TREADLE_SCRATCH"] = os.environ["TMPDIR"] = task.scratch
         _forget_temporary_folder()

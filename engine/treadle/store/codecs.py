@@ -210,10 +210,19 @@ def encode(
     """
     if not tree.safe(name) or "/" in name:
         raise CodecError(f"'{name}' is no name for an output")
-    if isinstance(value, list | tuple) and (
-        forced == LIST or (forced is None and not any(codec.accepts(value) for codec in (*codecs, *BUILTIN.values())))
-    ):
+    if isinstance(value, list | tuple) and (forced == LIST or (forced is None and not _is_stored(value, codecs))):
         return _each(value, codecs, objects, scratch, name)
+    return _whole(value, codecs, objects, scratch, name, forced)
+
+
+def _whole(
+    value: Any,
+    codecs: Sequence[Codec],
+    objects: Objects,
+    scratch: str | os.PathLike[str],
+    name: str,
+    forced: str | None = None,
+) -> Artifact:
     codec = _choose(value, codecs, name, forced)
     if isinstance(codec, _Whole):
         return objects.add_bytes(codec.dump(value), codec.name, name + codec.suffix)
@@ -262,10 +271,15 @@ def _each(
     made = []
     for position, value in enumerate(values):
         try:
-            made.append(encode(value, codecs, objects, scratch, name))
+            made.append(_whole(value, codecs, objects, scratch, name))
         except CodecError as error:
-            raise CodecError(f"element {position} of a list: {error}") from error
+            text = str(error).replace(f"output '{name}' is", f"output '{name}': [{position}] is", 1)
+            raise CodecError(text) from error
     return add_list(objects, made)
+
+
+def _is_stored(value: Any, codecs: Sequence[Codec]) -> bool:
+    return any(codec.accepts(value) for codec in (*codecs, *BUILTIN.values()))
 
 
 def _choose(value: Any, codecs: Sequence[Codec], name: str, forced: str | None) -> Codec:

@@ -55,6 +55,17 @@ def test_more_cores_than_there_are_is_all_of_them() -> None:
     assert not admission.admit("large", step(cpu=64))
 
 
+def test_devices_are_nobody_elses() -> None:
+    admission = Admission({"cpu": 9, "gpu": 3})
+    assert admission.admit("one", step(gpu=1))
+    assert admission.admit("two", step(gpu=2))
+    assert admission.devices("one") == admission.devices("one") == (0,)
+    assert admission.devices("two") == (1, 2)
+    admission.release("one")
+    assert admission.admit("three", step(gpu=1))
+    assert admission.devices("three") == (0,)
+
+
 def test_what_would_wait_for_ever_is_a_problem() -> None:
     steps = (
         *(step("cores", cpu=64), step("fine", memory=100, gpu=2, tokens={"seat": 3, "licence": 1})),
