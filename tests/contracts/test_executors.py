@@ -454,22 +454,6 @@ def test_a_control_group_limits_all_processes_of_a_step_together(pool: ProcessEx
     assert groups == []
 
 
-def test_without_a_control_group_each_process_is_limited(root: Path) -> None:
-    call = f"{sys.executable} -c 'bytearray(3 << 30)'"
-    ended = limited_by_rlimit(root, call)
-    assert ended.returncode == 1
-    assert "MemoryError" in ended.stderr
-    assert "by RLIMIT_" in ended.stdout
-
-
-def limited_by_rlimit(root: Path, call: str) -> "subprocess.CompletedProcess[str]":
-    code = (
-        "import os, sys; from treadle.executors.limits import limit_memory; print(limit_memory(256 << 20), flush=True)"
-    )
-    words = [sys.executable, "-c", f"{code}; os.execvp('/bin/sh', ['sh', '-c', sys.argv[1]])", f"exec {call}"]
-    return subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=60, check=False)
-
-
 def test_a_timeout_is_named(pool: ProcessExecutor, root: Path) -> None:
     failure = result(pool, task(root, "sleeps", params={"seconds": 60}, timeout=0.3)).failure
     assert failure is not None

@@ -212,10 +212,10 @@ def encode(
         raise CodecError(f"'{name}' is no name for an output")
     if isinstance(value, list | tuple) and (forced == LIST or (forced is None and not _is_stored(value, codecs))):
         return _each(value, codecs, objects, scratch, name)
-    return _whole(value, codecs, objects, scratch, name, forced)
+    return _encode_one(value, codecs, objects, scratch, name, forced)
 
 
-def _whole(
+def _encode_one(
     value: Any,
     codecs: Sequence[Codec],
     objects: Objects,
@@ -271,7 +271,7 @@ def _each(
     made = []
     for position, value in enumerate(values):
         try:
-            made.append(_whole(value, codecs, objects, scratch, name))
+            made.append(_encode_one(value, codecs, objects, scratch, name))
         except CodecError as error:
             text = str(error).replace(f"output '{name}' is", f"output '{name}': [{position}] is", 1)
             raise CodecError(text) from error
