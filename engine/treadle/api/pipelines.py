@@ -36,7 +36,7 @@ def plan(
     project = open_project(path)
     made, selection = make(project, path, request or Request())
     if here:
-        _machine(project, made, request or Request())
+        machine_for(project, made, request or Request())
     fates = preview(made, project.store, project.code, selection, time.time())
     project.store.memo.flush()
     return made, fates
@@ -62,13 +62,13 @@ def run(
         params=made.params,
         git=_git(project.root),
     )
-    machine = _machine(project, made, wanted)
+    machine = machine_for(project, made, wanted)
     finished = run_plan(made, project.store, project.code, machine, begin, selection, notify, time.time)
     project.store.memo.flush()
     return finished
 
 
-def _machine(project: Project, made: Plan, request: Request) -> Machine:
+def machine_for(project: Project, made: Plan, request: Request) -> Machine:
     """Where the steps of a plan run; raises InputError when there is not enough of something for one of them."""
     slots = request.jobs or project.settings.jobs or cores()
     totals = {"memory": float(memory()), "gpu": float(gpus()), **project.settings.resources}

@@ -12,6 +12,7 @@ from treadle.domain.task import Outcome, Task
 from treadle.executors.base import Executor
 from treadle.run.admission import Admission
 
+PATIENCE = 10.0  # seconds that tasks have to end when they are asked to; executors are quicker than that
 TURN = 0.05  # seconds that one of several executors is waited for
 
 
@@ -59,9 +60,9 @@ class Dispatch:
         """Begin an admitted task."""
         if step.resources.gpu and self._admission is not None:
             task = structs.replace(task, devices=self._admission.devices(task.step_id))
+        self._executor(step).submit(task)
         self.running[task.step_id] = task
         self._place[task.step_id] = step.executor or ""
-        self._executor(step).submit(task)
 
     def wait(self, timeout: float) -> list[tuple[Task, Outcome]]:
         """What ends within `timeout` seconds, with what it held given back."""
@@ -84,7 +85,8 @@ class Dispatch:
         for name, place in self._place.items():
             self._executors[place].cancel(name)
         ended = []
-        while self.running:
+        limit = time.monotonic() + PATIENCE
+        while self.running and time.monotonic() < limit:
             ended += self.wait(1.0)
         return ended
 

@@ -57,11 +57,14 @@ def run_plan(
         store.history.start(start)
         try:
             status = runner.walk()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as reason:
             try:
-                runner.stop()
+                if type(reason) is KeyboardInterrupt:
+                    runner.stop()
             finally:
                 ended = runner.close(record.INTERRUPTED)
+            if type(reason) is not KeyboardInterrupt:
+                raise  # an executor that somebody lent has a reason of its own, and does not wait
             done = sum(step.fate in (record.HIT, record.RUN) for step in ended.steps.values())
             raise Interrupted(done, len(plan.steps)) from None
         except BaseException:
