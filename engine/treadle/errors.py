@@ -6,6 +6,7 @@ TreadleError
 ├── CodecError      a value that no codec stores, or stored bytes that do not read back
 ├── StepError       a step refuses its input, in words for the user; shown without a traceback
 └── ExecutorError   the place where work happens went away
+Interrupted         is a KeyboardInterrupt
 """
 
 from collections.abc import Iterable, Sequence
@@ -69,6 +70,15 @@ class StepError(TreadleError):
 
 class ExecutorError(TreadleError):
     """The executor itself failed, not a step in it."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was interrupted, by Ctrl-C or SIGTERM, after `done` of its `total` steps; everything done is kept."""
+
+    def __init__(self, done: int, total: int) -> None:
+        self.done = done
+        self.total = total
+        super().__init__(f"interrupted: {done} of {total} steps are done and kept; run the same command to go on")
 
 
 def input_error(code: str, text: str, where: Location | None = None, hint: str = "") -> InputError:

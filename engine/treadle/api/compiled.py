@@ -11,7 +11,7 @@ from treadle.code import CodeError
 from treadle.digest import of_bytes, of_value
 from treadle.domain.plan import Plan
 from treadle.errors import InputError
-from treadle.run.runner import Selection
+from treadle.run.selection import Selection
 from treadle.settings import variable
 from treadle.version import __version__
 

@@ -10,11 +10,14 @@ from treadle.api.project import Project, open_project
 from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
+from treadle.errors import InputError
 from treadle.executors.base import Executor
+from treadle.run.admission import impossible
 from treadle.run.decide import imports_of
+from treadle.run.dispatch import Machine
 from treadle.run.estimate import as_events
 from treadle.run.runner import run_plan
-from treadle.settings import cores
+from treadle.settings import cores, gpus, memory
 
 if TYPE_CHECKING:
     from treadle.run.preview import Preview
@@ -22,12 +25,19 @@ if TYPE_CHECKING:
 PERFORM = "treadle.run.worker:perform"
 
 
-def plan(path: str | os.PathLike[str], request: Request | None = None) -> "tuple[Plan, list[Preview]]":
-    """The plan of a pipeline and the fate that each step would have now; raises InputError."""
+def plan(
+    path: str | os.PathLike[str], request: Request | None = None, here: bool = True
+) -> "tuple[Plan, list[Preview]]":
+    """The plan of a pipeline and the fate that each step would have now; raises InputError.
+
+    With `here` it must be one that this machine can run.
+    """
     from treadle.run.preview import preview  # lazy: a run does not need it
 
     project = open_project(path)
     made, selection = make(project, path, request or Request())
+    if here:
+        machine_for(project, made, request or Request())
     fates = preview(made, project.store, project.code, selection, time.time())
     project.store.memo.flush()
     return made, fates
@@ -42,10 +52,10 @@ def run(
     project = open_project(path)
     wanted = request or Request()
     made, selection = make(project, path, wanted)
-    executor = executor_for(project, made, wanted)
+    machine = machine_for(project, made, wanted)
     start = begin(project, made)
     project.store.files.tell = as_events(start.run_id, notify, time.time)
-    finished = run_plan(made, project.store, project.code, executor, start, selection, notify, time.time)
+    finished = run_plan(made, project.store, project.code, machine, start, selection, notify, time.time)
     project.store.memo.flush()
     return finished
 
@@ -65,19 +75,23 @@ def begin(project: Project, made: Plan) -> RunRecord:
     )
 
 
-def executor_for(project: Project, made: Plan, request: Request) -> Callable[[], Executor]:
-    """How to make the executor that runs this plan."""
-    name = request.executor or project.settings.executor
+def machine_for(project: Project, made: Plan, request: Request) -> Machine:
+    """Where the steps of a plan run; raises InputError when there is not enough of something for one of them."""
     slots = request.jobs or project.settings.jobs or cores()
+    totals = {"memory": float(memory()), "gpu": float(gpus()), **project.settings.resources}
+    problems = impossible(made, totals)
+    if problems:
+        raise InputError(problems)
 
-    def start() -> Executor:
+    def start(name: str) -> Executor:
+        own = name or request.executor or project.settings.executor
         preload = imports_of(made, project.code)
-        executor: Executor = project.catalog.executor(name)(
+        executor: Executor = project.catalog.executor(own)(
             perform=PERFORM, slots=slots, root=project.root, preload=preload
         )
         return executor
 
-    return start
+    return Machine(start, totals)
 
 
 def _run_id(now: float) -> str:

@@ -16,7 +16,7 @@ from contextlib import closing
 from msgspec import Struct
 
 from treadle.api.compiled import Request, make
-from treadle.api.pipelines import begin, executor_for
+from treadle.api.pipelines import begin, machine_for
 from treadle.api.project import Project, open_project
 from treadle.digest import of_value
 from treadle.domain.event import Event, TurnFinished
@@ -26,9 +26,11 @@ from treadle.errors import InputError, Problem
 from treadle.executors.base import Executor
 from treadle.plugins import Catalog
 from treadle.run.decide import imports_of
+from treadle.run.dispatch import Machine
 from treadle.run.estimate import as_events
 from treadle.run.fresh import forget_modules
-from treadle.run.runner import Selection, run_plan
+from treadle.run.runner import run_plan
+from treadle.run.selection import Selection
 from treadle.settings import find_root
 from treadle.watch.changes import Changes
 from treadle.watch.pool import Make, Pool, Superseded
@@ -125,12 +127,18 @@ class _Session:
         return self._said(Turn(event, run))
 
     def _run(self, project: Project, made: Plan, selection: Selection) -> RunRecord:
-        def lend() -> Executor:
+        machine = machine_for(project, made, self._request)
+
+        def lend(name: str) -> Executor:
+            if name:  # a step that names its executor gets one of its own, for this run
+                return machine.make(name)
             return self._pool.lend(self._make(project, made), self.changes.happened)
 
         start = begin(project, made)
         project.store.files.tell = as_events(start.run_id, self._notify, time.time)
-        run = run_plan(made, project.store, project.code, lend, start, selection, self._notify, time.time)
+        run = run_plan(
+            made, project.store, project.code, Machine(lend, machine.totals), start, selection, self._notify, time.time
+        )
         project.store.memo.flush()
         return run
 
@@ -141,7 +149,8 @@ class _Session:
         wanted = self._request
         parts = [project.root, wanted.executor or project.settings.executor, wanted.jobs or project.settings.jobs]
         loaded = [list(imports_of(made, project.code)), project.code.installed(), sorted(code)]
-        return Make(of_value([parts, loaded]), executor_for(project, made, wanted))
+        machine = machine_for(project, made, wanted)
+        return Make(of_value([parts, loaded]), lambda: machine.make(""))
 
     def _invalid(self, error: InputError, names: list[str], began: float) -> Turn:
         bare = bare_scope(self.changes.root, self._path)

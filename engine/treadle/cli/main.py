@@ -79,8 +79,8 @@ def _guarded(run: "object", args: argparse.Namespace) -> int:
     except TreadleError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; what finished is kept: run the same command to go on\n")
+    except KeyboardInterrupt as stop:
+        sys.stderr.write((str(stop) or "interrupted") + "\n")
         return 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -84,10 +84,14 @@ def _group_row(group: Group) -> tuple[str, str, str, str]:
 
 def _what(step: StepRecord) -> str:
     gates = [f"gate {'held' if gate.passed else 'did not hold'}: {gate.text}{_note(gate.note)}" for gate in step.gates]
-    parts = [metrics(step), *gates]
+    parts = [metrics(step), *gates, _items(step)]
     if step.fate in ("skip", "failed", "cancelled") or not any(parts):
         parts.append(step.reason)
     return "; ".join(part for part in parts if part)
+
+
+def _items(step: StepRecord) -> str:
+    return f"{step.items.run} of {step.items.total} items ran" if step.items else ""
 
 
 def _note(note: str) -> str:

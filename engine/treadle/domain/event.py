@@ -43,6 +43,27 @@ class StepCached(Event, frozen=True, tag="step_cached", kw_only=True):
     metrics: dict[str, float] = {}
 
 
+class StepProgress(Event, frozen=True, tag="step_progress", kw_only=True):
+    """How far a step with `foreach` is: items by what became of them."""
+
+    step: str
+    total: int
+    hit: int = 0
+    run: int = 0
+    failed: int = 0
+
+
+class ItemFailed(Event, frozen=True, tag="item_failed", kw_only=True):
+    """An item of a step with `foreach` failed; it is tried again after `wait` seconds, or never if that is None."""
+
+    step: str
+    index: int
+    element: str
+    attempt: int
+    failure: Failure
+    wait: float | None = None
+
+
 class StepFinished(Event, frozen=True, tag="step_finished", kw_only=True):
     step: str
     seconds: float

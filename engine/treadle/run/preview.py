@@ -10,8 +10,8 @@ from treadle.expression import ExpressionError
 from treadle.run import gate
 from treadle.run.decide import Decider
 from treadle.run.gather import gather
-from treadle.run.runner import Selection
 from treadle.run.schedule import Schedule
+from treadle.run.selection import Selection
 from treadle.store import Store
 
 

@@ -67,11 +67,16 @@ def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float
             for artifact in record.outputs.values():
                 kept.update(store.objects.parts(artifact))
     going: list[Result] = []
+    items: list[Result] = []
     for result in store.results.all():
         if result.key in kept_keys or result.created > cutoff or result.pipeline in busy:
             kept.update(_parts(store, result))
+        elif "foreach" in result.parts:
+            items.append(result)
         else:
             going.append(result)
+    # an item of a list that is kept stays, so that a list that changes a little costs little
+    going += [item for item in items if not all(artifact.digest in kept for artifact in item.outputs.values())]
     makers = {digest: result.step for result in going for digest in _parts(store, result)}
     gone: list[str] = []
     steps: dict[str, list[int]] = {}
