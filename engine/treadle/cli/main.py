@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("treadle.cli.check", "find every mistake in pipeline files, with place and fix"),
     "plan": ("treadle.cli.plan", "show what a run would do, and why"),
     "run": ("treadle.cli.run", "run a pipeline; only what changed"),
+    "explain": ("treadle.cli.explain", "why a step would run or not, and what would change that"),
     "graph": ("treadle.cli.graph", "draw the DAG as a tree, Mermaid or DOT"),
     "runs": ("treadle.cli.runs", "list past runs"),
     "show": ("treadle.cli.show", "show a run, or what became of one step in it"),

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import sys
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -123,6 +124,11 @@ class Project:
             self._versions = self._read_versions()
         return dict(self._versions[name] for name in imports if name in self._versions)
 
+    def source(self, digest: str) -> str | None:
+        """The text of code that had this digest when it was last read, or None when it is not kept any more."""
+        kept = self._memo.get("source", digest)
+        return None if kept is None else zlib.decompress(kept).decode("utf-8", "replace")
+
     def installed(self) -> str:
         """A digest that changes when packages are installed or removed."""
         folders = [(path, os.stat(path).st_mtime_ns) for path in self._paths if os.path.isdir(path)]
@@ -206,6 +212,7 @@ class Project:
         with open(path, "rb") as file:
             data = file.read()
         made: Summary = summarize(data, module, path.endswith("__init__.py"))
+        self._memo.put("source", made.digest, zlib.compress(data, 1))
         return _Seen(stat, made.digest, made.imports, made.notes, made.strings)
 
     def _tree(self, module: str) -> "tuple[ast.Module, str, bool]":

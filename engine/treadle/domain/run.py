@@ -36,6 +36,7 @@ class StepRecord(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     usage: Usage = Usage()
     log: str = ""
+    saved: int = 0  # steps that need not run, since this one ran and made what was known already
 
     @property
     def seconds(self) -> float:

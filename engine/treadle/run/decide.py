@@ -12,7 +12,7 @@ from treadle.code import CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
 from treadle.domain.plan import Plan, PlannedStep, Source
 from treadle.errors import InputError, Problem
-from treadle.run import keys
+from treadle.run import keys, listings
 from treadle.run.changes import in_words
 from treadle.store import Data, Result, Store
 
@@ -81,6 +81,36 @@ class Decider:
                 raise InputError([Problem("no-predictions", text, source.where, hint)])
             self._data[name] = self._store.files.data(self._project.root, source)
         return self._data[name]
+
+    def changed(self, step: PlannedStep, key: StepKey) -> str:
+        """What the step reads that is not what it was when the key was made, in words, or nothing."""
+        for sources in step.inputs.values():
+            for source in sources:
+                if source.step is None and self._store.files.changed(self.data(source.output)):
+                    return f"input '{source.output}'"
+        for part, before in key.parts.items():
+            if part.startswith("code file ") and self._file(part.removeprefix("code file ")) != before:
+                return f"file '{part.removeprefix('code file ')}'"
+        for pattern in step.code if step.code_version is None else ():
+            if self._store.files.glob_digest(self._project.root, pattern) != key.parts[f"code {pattern}"]:
+                return f"code '{pattern}'"
+        return ""
+
+    def remember(self, step: PlannedStep, outputs: Outputs) -> None:
+        """Keep what the inputs consisted of, so that a later difference can name files."""
+        for port, sources in step.inputs.items():
+            digests = [self._digest(source, outputs) for source in sources]
+            if len(digests) != 1 or port in step.listed:
+                listings.remember_sources(self._store.memo, keys.inputs_digest(digests, port in step.listed), digests)
+            for source in sources:
+                if source.step is None:
+                    listings.remember(self._store.memo, self.data(source.output))
+
+    def _file(self, path: str) -> str:
+        try:
+            return self._store.files.digest(os.path.join(self._project.root, path))
+        except OSError:
+            return ""
 
     def _digest(self, source: Source, outputs: Outputs) -> str:
         if source.step is None:

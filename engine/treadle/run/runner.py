@@ -13,7 +13,8 @@ run_plan
 import os
 import shutil
 from collections.abc import Callable, Set
-from typing import Any
+
+from msgspec import structs
 
 from treadle.code import Project
 from treadle.domain import run as record
@@ -38,6 +39,7 @@ from treadle.executors.base import Executor
 from treadle.expression import ExpressionError
 from treadle.run import estimate, gate
 from treadle.run.admission import Admission
+from treadle.run.cutoff import saved
 from treadle.run.decide import Decider, Decision
 from treadle.run.gather import gather
 from treadle.run.schedule import Again, Schedule, Skip
@@ -149,6 +151,7 @@ class _Runner:
                 break
             if self.running or self.elsewhere or self.schedule.wake_at() is not None:
                 self._collect()
+        self._tell_cut_off()
         failed = any(r.fate == record.FAILED for r in self.records.values())
         return record.FAILED if failed else record.OK
 
@@ -356,11 +359,12 @@ class _Runner:
                 return
             self._failed(step, outcome.failure, outcome)
             return
-        changed = self._changed_inputs(step)
+        changed = self.decider.changed(step, decision.key)
         if changed:
-            self._say(f"input '{changed}' changed while the step ran: its result is used but not recorded", step.id)
+            self._say(f"{changed} changed while the step ran: its result is used but not recorded", step.id)
         elif step.caching.enabled:
             self._results.append(_result(self.start, step, decision, outcome))
+            self.decider.remember(step, self.outputs)
         if changed or not step.caching.enabled:
             self.store.leases.release([decision.key.digest])
         self.outputs[step.id] = outcome.outputs
@@ -384,14 +388,6 @@ class _Runner:
         )
         self._done(step, done)
 
-    def _changed_inputs(self, step: PlannedStep) -> str:
-        """The name of a data entry whose files are not what they were when the step was decided, or nothing."""
-        for sources in step.inputs.values():
-            for source in sources:
-                if source.step is None and self.store.files.changed(self.decider.data(source.output)):
-                    return source.output
-        return ""
-
     def _repair(self, step: PlannedStep) -> bool:
         """A stored input does not have its digest: its producer runs again, then the step."""
         repaired = False
@@ -408,6 +404,13 @@ class _Runner:
         return repaired
 
     # ends
+
+    def _tell_cut_off(self) -> None:
+        """Say which steps ran for nothing new, and how many steps that saved."""
+        for name, count in saved(self.plan, {name: step.fate for name, step in self.records.items()}).items():
+            self._set(structs.replace(self.records[name], saved=count))
+            steps = "1 step" if count == 1 else f"{count} steps"
+            self._say(f"cut off here: '{name}' made what was known already; {steps} saved", name)
 
     def _done(self, step: PlannedStep, done: StepRecord) -> None:
         verdicts = gate.judge(step, self.metrics[step.id], self.plan.params, self.metrics) if step.gates else []
@@ -497,8 +500,7 @@ def _result(run: RunRecord, step: PlannedStep, decision: Decision, outcome: Outc
 def _with_gates(done: StepRecord, verdicts: list[record.GateVerdict]) -> StepRecord:
     if not verdicts:
         return done
-    fields: dict[str, Any] = {name: getattr(done, name) for name in done.__struct_fields__}
-    return StepRecord(**{**fields, "gates": tuple(verdicts)})
+    return structs.replace(done, gates=tuple(verdicts))
 
 
 def _file_name(step: str) -> str:

@@ -43,6 +43,7 @@ class Data(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     signatures: tuple[tuple[int, int, int, int], ...]
     settled: bool
+    contents: tuple[str, ...] = ()  # the digest of each file in `names`
 
 
 def list_data(root: str, source: DataSource) -> Listing:

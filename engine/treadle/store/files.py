@@ -96,6 +96,7 @@ class FileDigests:
             names=listing.names,
             signatures=signatures,
             settled=not any(_racy(one, now) for one in signatures),
+            contents=tuple(contents),
         )
 
     def _load(self, names: Sequence[str]) -> None:
