@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("treadle.cli.plan", "show what a run would do, and why"),
     "run": ("treadle.cli.run", "run a pipeline; only what changed"),
     "explain": ("treadle.cli.explain", "why a step would run or not, and what would change that"),
+    "lock": ("treadle.cli.lock", "write what the last accepted run used and made"),
+    "cache": ("treadle.cli.cache", "what the store holds; sweep it, prove it"),
     "graph": ("treadle.cli.graph", "draw the DAG as a tree, Mermaid or DOT"),
     "runs": ("treadle.cli.runs", "list past runs"),
     "show": ("treadle.cli.show", "show a run, or what became of one step in it"),

@@ -38,6 +38,7 @@ def request(args: argparse.Namespace) -> Request:
         force=tuple(args.force),
         jobs=getattr(args, "jobs", 0),
         executor=getattr(args, "executor", "") or "",
+        locked=getattr(args, "locked", False),
     )
 
 

@@ -81,6 +81,12 @@ class Project:
         self._found: dict[tuple[str, tuple[str, ...]], str | None] = {}
         self._versions: dict[str, tuple[str, str]] | None = None
 
+    def again(self) -> "Project":
+        """The same project with nothing read yet: what its files are now, not what they were."""
+        other = Project(self.root, self._memo, self._paths)
+        other._versions = self._versions
+        return other
+
     def signature(self, call: str) -> Signature:
         """What `module:function` offers; raises CodeError."""
         from treadle.code import signature  # lazy: the syntax tree, 8 ms that a run with nothing to do spares

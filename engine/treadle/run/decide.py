@@ -15,6 +15,7 @@ from treadle.errors import InputError, Problem
 from treadle.run import keys, listings
 from treadle.run.changes import in_words
 from treadle.store import Data, Result, Store
+from treadle.store.data import absent_data
 
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
 
@@ -30,14 +31,26 @@ class Decision(Struct, frozen=True):
 
 
 class Decider:
-    """Decides steps of one plan against one store; `forced` steps run whatever the cache says."""
+    """Decides steps of one plan against one store; `forced` steps run whatever the cache says.
 
-    def __init__(self, plan: Plan, store: Store, project: Project, forced: Set[str], now: float) -> None:
+    `absent` holds digests of data entries whose files are not here: with a lock they need not be.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        project: Project,
+        forced: Set[str],
+        now: float,
+        absent: Mapping[str, str] | None = None,
+    ) -> None:
         self._plan = plan
         self._store = store
         self._project = project
         self._forced = forced
         self._now = now
+        self._absent = absent or {}
         self._data: dict[str, Data] = {}
         self._code: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
@@ -74,13 +87,21 @@ class Decider:
     def data(self, name: str) -> Data:
         """The identity and the paths of a data entry, looked at once per run."""
         if name not in self._data:
-            source = self._plan.data[name]
-            if source.kind == "predictions":
-                text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
-                hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
-                raise InputError([Problem("no-predictions", text, source.where, hint)])
-            self._data[name] = self._store.files.data(self._project.root, source)
+            try:
+                self._data[name] = self._look(name)
+            except InputError:
+                if name not in self._absent:
+                    raise
+                self._data[name] = absent_data(self._absent[name])
         return self._data[name]
+
+    def _look(self, name: str) -> Data:
+        source = self._plan.data[name]
+        if source.kind == "predictions":
+            text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
+            hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
+            raise InputError([Problem("no-predictions", text, source.where, hint)])
+        return self._store.files.data(self._project.root, source)
 
     def changed(self, step: PlannedStep, key: StepKey) -> str:
         """What the step reads that is not what it was when the key was made, in words, or nothing."""
@@ -88,13 +109,13 @@ class Decider:
             for source in sources:
                 if source.step is None and self._store.files.changed(self.data(source.output)):
                     return f"input '{source.output}'"
-        for part, before in key.parts.items():
-            if part.startswith("code file ") and self._file(part.removeprefix("code file ")) != before:
-                return f"file '{part.removeprefix('code file ')}'"
-        for pattern in step.code if step.code_version is None else ():
-            if self._store.files.glob_digest(self._project.root, pattern) != key.parts[f"code {pattern}"]:
-                return f"code '{pattern}'"
-        return ""
+        if step.code_version is not None:
+            return ""
+        try:
+            now, _ = self._read_code(step, self._project.again())
+        except (InputError, OSError):
+            return "its code"
+        return next((part for part, digest in now.items() if key.parts.get(part) != digest), "")
 
     def remember(self, step: PlannedStep, outputs: Outputs) -> None:
         """Keep what the inputs consisted of, so that a later difference can name files."""
@@ -105,12 +126,6 @@ class Decider:
             for source in sources:
                 if source.step is None:
                     listings.remember(self._store.memo, self.data(source.output))
-
-    def _file(self, path: str) -> str:
-        try:
-            return self._store.files.digest(os.path.join(self._project.root, path))
-        except OSError:
-            return ""
 
     def _digest(self, source: Source, outputs: Outputs) -> str:
         if source.step is None:
@@ -126,15 +141,15 @@ class Decider:
         """The code parts and the libraries of a step; steps that call the same function share the look."""
         name = "\0".join((step.kind, step.call, step.environment, *step.code))
         if name not in self._code:
-            self._code[name] = self._read_code(step)
+            self._code[name] = self._read_code(step, self._project)
         return self._code[name]
 
-    def _read_code(self, step: PlannedStep) -> tuple[dict[str, str], dict[str, str]]:
+    def _read_code(self, step: PlannedStep, project: Project) -> tuple[dict[str, str], dict[str, str]]:
         try:
             if step.kind == "command":
-                closure = self._project.command(step.call)
+                closure = project.command(step.call)
             else:
-                closure = self._project.closure(step.call)
+                closure = project.closure(step.call)
         except CodeError as error:
             raise InputError([Problem(error.code, error.text, error.where or step.where, error.hint)]) from None
         parts = dict(closure.parts)
@@ -143,7 +158,7 @@ class Decider:
         for path in closure.opened:
             parts[f"code file {path}"] = self._store.files.digest(os.path.join(self._project.root, path))
         self.notes[step.call] = closure.notes
-        libraries = {} if step.environment == "off" else self._project.environment(closure.imports)
+        libraries = {} if step.environment == "off" else project.environment(closure.imports)
         return parts, libraries
 
 

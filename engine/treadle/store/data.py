@@ -46,6 +46,11 @@ class Data(Struct, frozen=True, kw_only=True):
     contents: tuple[str, ...] = ()  # the digest of each file in `names`
 
 
+def absent_data(digest: str) -> Data:
+    """A data entry whose files are not here, known by its digest alone: it decides, but nothing can read it."""
+    return Data(digest=digest, shape="files", paths=(), root="", target="", names=(), signatures=(), settled=False)
+
+
 def list_data(root: str, source: DataSource) -> Listing:
     """The files of a data entry; raises InputError `missing-data` when there are none, with the nearest name."""
     if source.kind != "path":
