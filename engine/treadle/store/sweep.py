@@ -118,7 +118,8 @@ def sweep(store: Store, waste: Waste, now: float | None = None) -> int:
         except OSError as error:
             raise os_failure(error, path) from error
     _sweep_scratch(store, at)
-    store.memo.drop_older(at - OLD)
+    named = {value for result in store.results.all() for value in result.parts.values()}
+    store.memo.drop_older(at - OLD, spare=named)  # the sources and listings that a manifest names explain it
     for path in _entries(store.plans.folder):
         with suppress(OSError):
             if os.stat(path).st_mtime < at - OLD:
