@@ -53,9 +53,7 @@ def explained(project: Project, step: str, *arguments: str) -> str:
 
 
 def test_a_first_run_has_nothing_to_compare_with(chain: Project) -> None:
-    assert explained(chain, "read") == (
-        "read would run: first run\n\nthere is no earlier result of this step\n"
-    )
+    assert explained(chain, "read") == ("read would run: first run\n\nthere is no earlier result of this step\n")
     waiting = explained(chain, "grow")
     assert waiting.startswith("grow is decided when what it needs has run: depends on read\n\nmust run first: read\n")
     assert "not known until then: input text\n" in waiting
@@ -154,7 +152,9 @@ def test_as_json(chain: Project) -> None:
 
 
 def test_what_cannot_be_followed_is_said(chain: Project) -> None:
-    chain.write("helpers.py", "import importlib\n\n\ndef shout(t):\n    importlib.import_module(t + 'x')\n    return t\n")
+    chain.write(
+        "helpers.py", "import importlib\n\n\ndef shout(t):\n    importlib.import_module(t + 'x')\n    return t\n"
+    )
     assert "what the key cannot follow:\n  helpers:" in explained(chain, "grow")
 
 

@@ -252,5 +252,7 @@ def test_both_changed_the_same_step(repository: Project) -> None:
 
 
 def test_the_driver_outside_of_a_repository(project: Project) -> None:
-    result = project.treadle("lock", "--install-merge-driver", env={"GIT_CEILING_DIRECTORIES": str(project.root.parent)})
+    result = project.treadle(
+        "lock", "--install-merge-driver", env={"GIT_CEILING_DIRECTORIES": str(project.root.parent)}
+    )
     assert (result.code, "no-git" in result.stderr) == (2, True)

@@ -263,6 +263,7 @@ class _Runner:
                 continue
             if step.caching.enabled and not self.store.leases.acquire(decision.key.digest):
                 self._admission.release(step.id)
+                self._say(f"'{step.id}' is being made by another run; waiting for it", step.id)
                 self.elsewhere[step.id] = decision
                 continue
             if step.caching.enabled and step.id not in self.selection.forced and self._made_meanwhile(decision):
