@@ -3,6 +3,9 @@
 import pytest
 
 from support.project import Project
+from treadle.cli.explain import text
+from treadle.run.changes import Change
+from treadle.run.explain import Explanation
 
 PIPELINE = """
     version: 1
@@ -186,3 +189,21 @@ def test_early_cut_off_is_counted_and_told(chain: Project) -> None:
     ]
     assert "cut off here: 2 steps saved" in chain.treadle("show").stdout
     assert chain.treadle("run", "pipeline.yaml").stdout.count("cut off") == 0
+
+
+def test_a_difference_is_coloured_on_a_terminal() -> None:
+    diff = "--- f (then)\n+++ f (now)\n@@ -1 +1 @@\n-old\n+new\n same"
+    change = Change(
+        part="code f",
+        kind="code",
+        name="f",
+        before="a",
+        after="b",
+        text="code f changed",
+        remedy="restore f",
+        diff=diff,
+    )
+    found = Explanation(pipeline="p", step="s", fate="run", reason="code f changed", changes=(change,))
+    coloured = text(found, None, True)
+    assert "\n  \033[31m-old\033[0m\n  \033[32m+new\033[0m\n   same\n" in coloured
+    assert "\033" not in text(found, None, False)
