@@ -1,15 +1,13 @@
 """Look at the store, sweep it, prove it."""
 
 import os
-from collections.abc import Callable
 
-from treadle.api.project import Project, open_project
+from treadle.api.project import open_project
 from treadle.api.roots import roots
 from treadle.errors import input_error
 from treadle.store import sweep
+from treadle.store.pins import pinned
 from treadle.store.usage import Usage, usage
-
-Pins = Callable[[Project], frozenset[str]]
 
 
 def stats(path: str | os.PathLike[str] = ".", runs: int = 20) -> Usage:
@@ -17,13 +15,13 @@ def stats(path: str | os.PathLike[str] = ".", runs: int = 20) -> Usage:
     return usage(open_project(path).store, runs)
 
 
-def waste(path: str | os.PathLike[str] = ".", keep: int | None = None, pins: Pins = roots) -> sweep.Waste:
-    """What `collect` would delete; `pins` names keys and digests that must stay. Raises StoreError, InputError."""
+def waste(path: str | os.PathLike[str] = ".", keep: int | None = None) -> sweep.Waste:
+    """What `collect` would delete: nothing that a recent run, a lock or a model needs. Raises StoreError, InputError."""
     project = open_project(path)
     number = project.settings.keep_runs if keep is None else keep
     if number < 0:
         raise input_error("bad-keep", f"--keep takes a number of runs, not {number}", None, "0 keeps none")
-    return sweep.plan(project.store, number, pins(project))
+    return sweep.plan(project.store, number, roots(project) | pinned(project.store))
 
 
 def collect(found: sweep.Waste, path: str | os.PathLike[str] = ".") -> int:
