@@ -16,7 +16,7 @@ def stats(path: str | os.PathLike[str] = ".", runs: int = 20) -> Usage:
 
 
 def waste(path: str | os.PathLike[str] = ".", keep: int | None = None) -> sweep.Waste:
-    """What `collect` would delete: nothing that a recent run, a lock or a model needs. Raises StoreError, InputError."""
+    """What `collect` would delete: what no recent run, lock or model needs. Raises StoreError, InputError."""
     project = open_project(path)
     number = project.settings.keep_runs if keep is None else keep
     if number < 0:
