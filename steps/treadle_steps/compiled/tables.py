@@ -52,7 +52,7 @@ def _tables(encoder: Any, names: list[str], widths: list[int]) -> list[dict[Any,
     rows = _dense(encoder, probe)
     tables: list[dict[Any, Any]] = []
     begin = 0
-    for at, (name, known, width) in enumerate(zip(names, encoder.categories_, widths, strict=True)):
+    for name, known, width in zip(names, encoder.categories_, widths, strict=True):
         own = rows[:, begin : begin + width]
         table = {_key(value): own[row].copy() for row, value in enumerate(known.tolist())}
         for key, value in ((MISSING, np.nan), (UNSEEN, _unseen(known))):
@@ -62,7 +62,6 @@ def _tables(encoder: Any, names: list[str], widths: list[int]) -> list[dict[Any,
                     table[key] = found[0, begin : begin + width].copy()
         tables.append(table)
         begin += width
-        del at
     return tables
 
 
