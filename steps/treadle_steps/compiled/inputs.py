@@ -68,9 +68,7 @@ def _standard(step: Any) -> Change:
 
 
 def _robust(step: Any) -> Change:
-    return _shift_and_divide(
-        step.center_ if step.with_centering else None, step.scale_ if step.with_scaling else None
-    )
+    return _shift_and_divide(step.center_ if step.with_centering else None, step.scale_ if step.with_scaling else None)
 
 
 def _max_abs(step: Any) -> Change:

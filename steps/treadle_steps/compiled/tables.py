@@ -27,7 +27,9 @@ def encoded(encoder: Any, names: Sequence[str]) -> Matrix:
         raise NotCompiled(f"a column has more than {MOST:,} categories")
     tables = _tables(encoder, list(names), widths)
     ends = np.cumsum(widths).tolist()
-    spans = [(name, table, end - width, end) for name, table, end, width in zip(names, tables, ends, widths, strict=True)]
+    spans = [
+        (name, table, end - width, end) for name, table, end, width in zip(names, tables, ends, widths, strict=True)
+    ]
     total = ends[-1] if ends else 0
 
     def matrix(columns: Columns) -> Any:
