@@ -249,7 +249,8 @@ TABLE = """
 
 
     def table() -> pd.DataFrame:
-        return pd.DataFrame({"a": [n / 7 for n in range(60)], "z": ["x", "y", "w"] * 20, "y": [n * 2.0 for n in range(60)]})
+        n = range(60)
+        return pd.DataFrame({"a": [i / 7 for i in n], "z": ["x", "y", "w"] * 20, "y": [i * 2.0 for i in n]})
 """
 
 
