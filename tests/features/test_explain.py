@@ -158,7 +158,9 @@ def test_what_cannot_be_followed_is_said(chain: Project) -> None:
     chain.write(
         "helpers.py", "import importlib\n\n\ndef shout(t):\n    importlib.import_module(t + 'x')\n    return t\n"
     )
-    assert "what the key cannot follow:\n  helpers imports a module by a computed name in line 5" in explained(chain, "grow")
+    assert "what the key cannot follow:\n  helpers imports a module by a computed name in line 5" in explained(
+        chain, "grow"
+    )
 
 
 def test_mistakes(chain: Project) -> None:

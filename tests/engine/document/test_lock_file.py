@@ -17,7 +17,9 @@ from treadle.errors import InputError
 
 # `<<` is the one word that no file of ours takes as a key, quoted or not: other YAML readers merge there
 # and NUL is in no name of a file or of Python
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12).filter(lambda text: text != "<<")
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12).filter(
+    lambda text: text != "<<"
+)
 DIGESTS = st.integers(0, 2**64).map(lambda number: f"{number:064x}")
 NUMBERS = st.floats(allow_nan=False)
 STEPS = st.builds(
