@@ -13,5 +13,8 @@ class Refusal(Exception):
 
 def shown(value: object) -> str:
     """A value of a request as an error names it: short, printable, no more than the caller sent."""
-    text = ascii(value)
+    try:
+        text = ascii(value[:80] if isinstance(value, str | list) else value)
+    except ValueError:  # Python refuses to print integers of more than 4,300 digits
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "..."
