@@ -70,17 +70,21 @@ class SegmentWriter:
 
     def append(self, frame: Frame, now: float) -> None:
         """Write one frame; it survives this process from here on. `now` in seconds since the epoch."""
-        if self._handle < 0 or int(now // 3600) != self._hour or self._size > LARGEST:
+        if self._handle < 0 or self._size > LARGEST or self.outlived(now):
             self._begin(now)
         self._write(self._encoder.encode(frame))
 
     def describe(self, fields: Fields, now: float) -> None:
         """Say what a version's columns are called, unless this segment says so already."""
-        if self._handle < 0 or int(now // 3600) != self._hour or self._size > LARGEST:
+        if self._handle < 0 or self._size > LARGEST or self.outlived(now):
             self._begin(now)
         if fields.version not in self._known:
             self._write(self._encoder.encode(fields))
             self._known.add(fields.version)
+
+    def outlived(self, now: float) -> bool:
+        """Whether a segment is open whose hour is over."""
+        return self._handle >= 0 and int(now // 3600) != self._hour
 
     def sync(self) -> None:
         """Make durable what was written; raises StoreError. May run in another thread than `append`."""
