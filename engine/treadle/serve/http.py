@@ -86,6 +86,7 @@ class Connection(asyncio.Protocol):
         self._keep = True
         self._paused = False
         self._reading = False
+        self._draining = False
         self._url = b""
         self._head = 0
         self._names: list[tuple[bytes, bytes]] = []
@@ -189,7 +190,8 @@ class Connection(asyncio.Protocol):
         self._reading = False
         keep = self._parser.should_keep_alive()
         if request.refused is not None:
-            self._finish()  # it was answered when it was refused
+            if self._transport is not None:
+                self._transport.close()  # it was answered when it was refused
             return
         request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request.received = time.perf_counter()
@@ -206,7 +208,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        keep = self._keep and not self._listener.stopping
+        keep = self._keep and not self._listener.stopping and not self._draining
         parts = [REASONS[status], b"content-length: %d\r\n" % len(body)]
         parts += [b"%b: %b\r\n" % pair for pair in headers]
         parts.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
@@ -214,6 +216,8 @@ class Connection(asyncio.Protocol):
             parts.append(body)
         transport.write(b"".join(parts))
         self.answering = False
+        if self._draining:  # closing now would reset the connection, and the client might never read the answer
+            return
         if not keep:
             transport.close()
             return
@@ -240,7 +244,15 @@ class Connection(asyncio.Protocol):
         self.answering = True
         self.deadline = self._loop.time() + self._limits.wait + self._limits.hang
         self._transport.resume_reading()
-        self._listener.handler(request)
+        self._handle(request)
+
+    def _handle(self, request: Request) -> None:
+        try:
+            self._listener.handler(request)
+        except Exception as error:
+            self._loop.call_exception_handler({"message": f"{request.method} {request.path}", "exception": error})
+            body = b'{"error":"the server failed; its log says why"}'
+            request.reply(500, ((b"content-type", b"application/json"),), body)
 
     def _count(self, size: int) -> None:
         self._head += size
@@ -253,15 +265,8 @@ class Connection(asyncio.Protocol):
         limit = self._limits.body
         request.refused = (413, f"the request's body is larger than {limit} bytes, which is the limit")
         if not self.answering:
-            self.answering = True
-            self._keep = True
-            self._listener.handler(request)
-            self.answering = True  # until the rest of the body has gone by
-
-    def _finish(self) -> None:
-        self.answering = False
-        if self._transport is not None:
-            self._transport.close()
+            self._draining = self.answering = True
+            self._handle(request)
 
     def _fail(self, status: int, text: str) -> None:
         """Answer what cannot be parsed, and close."""

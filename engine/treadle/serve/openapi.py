@@ -1,0 +1,294 @@
+"""The OpenAPI document of what is served, and a page that shows it without anything from elsewhere."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from treadle.domain.model import Field, ModelVersion
+from treadle.serve.tensors import DTYPES, OF_FIELD
+from treadle.version import __version__
+
+POLICY = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'")
+TYPES: dict[str, dict[str, Any]] = {
+    "boolean": {"type": "boolean"},
+    "integer": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
+    "long": {"type": "integer", "format": "int64"},
+    "float": {"type": "number", "format": "float"},
+    "double": {"type": "number", "format": "double"},
+    "string": {"type": "string"},
+    "datetime": {"type": "string", "format": "date-time"},
+}
+ERRORS = {
+    "400": "what was sent is wrong: the text names field, row, value and what was expected",
+    "413": "too large, or too many rows",
+    "415": "a Content-Type or Content-Encoding that is not supported",
+    "429": "too many requests wait; Retry-After says when to come back",
+    "500": "the model failed",
+    "503": "not ready: a model is being loaded",
+    "504": "waited too long",
+}
+
+
+def document(models: Mapping[str, ModelVersion]) -> dict[str, Any]:
+    """OpenAPI 3.1 of the models in memory."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {
+        "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
+        "MlflowError": {
+            "type": "object",
+            "required": ["error_code", "message"],
+            "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
+        },
+        "Predictions": {
+            "type": "object",
+            "required": ["predictions"],
+            "properties": {"predictions": {"type": "array"}},
+        },
+        "Inference": _inference(),
+        "InferenceAnswer": _inference_answer(),
+        "Outcome": _outcome(),
+    }
+    for name, version in models.items():
+        schemas[f"Row-{name}"] = row_schema(version)
+        paths[f"/v2/models/{name}/infer"] = {"post": _v2(name, version)}
+        paths[f"/v2/models/{name}"] = {"get": _get(f"Inputs and outputs of {name}", "V2")}
+        paths[f"/v2/models/{name}/ready"] = {"get": _get(f"Whether {name} answers", "V2")}
+        paths[f"/v1/models/{name}:predict"] = {"post": _v1(name, version)}
+        paths[f"/v1/models/{name}"] = {"get": _get(f"Whether {name} answers", "V1")}
+    if models:
+        name, version = next(iter(models.items()))
+        paths["/invocations"] = {"post": _invocations(name, version)}
+    for path, text in (("/v2", "Server metadata"), ("/v2/health/live", "Alive"), ("/v2/health/ready", "Ready")):
+        paths[path] = {"get": _get(text, "V2")}
+    for path in ("/ping", "/health"):
+        paths[path] = {"get": _get("Ready", "MLflow and SageMaker", "MlflowError")}
+    paths["/feedback"] = {"post": _feedback()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"treadle serve: {', '.join(models) or 'loading'}", "version": __version__},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def row_schema(version: ModelVersion) -> dict[str, Any]:
+    """The JSON Schema of one row by field names."""
+    fields = version.signature.inputs
+    return {
+        "type": "object",
+        "properties": {field.name: _field(field) for field in fields},
+        "required": [field.name for field in fields if field.required],
+        "additionalProperties": False,
+    }
+
+
+def page() -> bytes:
+    """The page at /docs: reads /openapi.json and lets the reader try each call."""
+    return PAGE.encode()
+
+
+def _field(field: Field) -> dict[str, Any]:
+    schema = dict(TYPES[field.dtype])
+    if not field.required:
+        schema["type"] = [schema["type"], "null"]
+    if field.choices is not None:
+        schema["examples"] = list(field.choices[:20])
+    return schema
+
+
+def _answers(schema: str, error: str = "Error", codes: tuple[str, ...] = tuple(ERRORS)) -> dict[str, Any]:
+    found = {"200": _content("answered", schema)}
+    for code in codes:
+        found[code] = _content(ERRORS[code], error)
+        if error == "MlflowError" and code == "415":
+            found[code] = {"description": ERRORS[code], "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return found
+
+
+def _content(text: str, schema: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
+
+
+def _body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": schema}
+    if example is not None:
+        media["example"] = example
+    return {"required": True, "content": {"application/json": media}}
+
+
+def _v2(name: str, version: ModelVersion) -> dict[str, Any]:
+    example = None
+    if version.example:
+        first = version.example[0]
+        example = {
+            "inputs": [
+                {"name": f.name, "datatype": OF_FIELD[f.dtype], "shape": [1], "data": [first.get(f.name)]}
+                for f in version.signature.inputs
+                if f.name in first
+            ]
+        }
+    return {
+        "summary": f"Predict with {name}",
+        "tags": ["V2"],
+        "operationId": f"infer-{name}",
+        "requestBody": _body({"$ref": "#/components/schemas/Inference"}, example),
+        "responses": _answers("InferenceAnswer"),
+    }
+
+
+def _v1(name: str, version: ModelVersion) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["instances"],
+        "properties": {"instances": {"type": "array", "minItems": 1, "items": {"$ref": f"#/components/schemas/Row-{name}"}}},
+        "additionalProperties": False,
+    }
+    example = {"instances": [dict(row) for row in version.example[:1]]} if version.example else None
+    return {
+        "summary": f"Predict with {name}",
+        "tags": ["V1"],
+        "operationId": f"predict-{name}",
+        "requestBody": _body(schema, example),
+        "responses": _answers("Predictions"),
+    }
+
+
+def _invocations(name: str, version: ModelVersion) -> dict[str, Any]:
+    rows = {"type": "array", "minItems": 1, "items": {"$ref": f"#/components/schemas/Row-{name}"}}
+    schema = {
+        "oneOf": [
+            {"type": "object", "required": [form], "properties": {form: rows}, "additionalProperties": False}
+            for form in ("dataframe_records", "instances")
+        ]
+    }
+    example = {"dataframe_records": [dict(row) for row in version.example[:1]]} if version.example else None
+    return {
+        "summary": f"Predict with {name}; also dataframe_split, inputs and text/csv",
+        "tags": ["MLflow and SageMaker"],
+        "operationId": "invocations",
+        "requestBody": _body(schema, example),
+        "responses": _answers("Predictions", "MlflowError"),
+    }
+
+
+def _feedback() -> dict[str, Any]:
+    return {
+        "summary": "Say what became of a prediction; repeated outcomes replace",
+        "tags": ["Feedback"],
+        "operationId": "feedback",
+        "requestBody": _body(
+            {"$ref": "#/components/schemas/Outcome"}, {"request_id": "0123-1", "metric": "accepted", "value": True}
+        ),
+        "responses": {
+            "200": {"description": "stored, durably", "content": {"application/json": {"schema": {"type": "object"}}}},
+            **{code: _content(text, "Error") for code, text in (("400", "wrong"), ("401", "no token"), ("403", "not from there"), ("413", "too large"), ("415", "unknown encoding"), ("503", "not stored"))},
+        },
+    }  # fmt: skip
+
+
+def _get(summary: str, tag: str, error: str = "Error") -> dict[str, Any]:
+    plain = {"description": "yes", "content": {"application/json": {}}}
+    return {"summary": summary, "tags": [tag], "responses": {"200": plain, "503": _content(ERRORS["503"], error)}}
+
+
+def _inference() -> dict[str, Any]:
+    tensor = {
+        "type": "object",
+        "required": ["name", "shape", "datatype"],
+        "properties": {
+            "name": {"type": "string"},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "datatype": {"type": "string", "enum": list(DTYPES)},
+            "parameters": {"type": "object"},
+            "data": {"type": "array"},
+        },
+    }
+    wanted = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}}}
+    return {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "parameters": {"type": "object"},
+            "inputs": {"type": "array", "items": tensor},
+            "outputs": {"type": "array", "items": wanted},
+        },
+    }
+
+
+def _inference_answer() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["model_name", "outputs"],
+        "properties": {
+            "model_name": {"type": "string"},
+            "model_version": {"type": "string"},
+            "id": {"type": "string"},
+            "outputs": {"type": "array", "items": {"type": "object", "required": ["name", "shape", "datatype"]}},
+        },
+    }
+
+
+def _outcome() -> dict[str, Any]:
+    text = {"type": "string", "maxLength": 512, "minLength": 1}
+    return {
+        "type": "object",
+        "required": ["metric", "value"],
+        "properties": {
+            "request_id": text,
+            "row": {"type": "integer", "minimum": 0},
+            "unit": text,
+            "metric": text,
+            "value": {"type": ["number", "boolean", "string"]},
+            "at": {"type": ["string", "number"], "description": "ISO 8601, or seconds since 1970"},
+        },
+        "oneOf": [{"required": ["request_id"]}, {"required": ["unit"]}],
+        "additionalProperties": False,
+    }
+
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>treadle serve</title>
+<style>
+:root{color-scheme:light dark;--line:#8884;--soft:#8881}
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.4rem}h2{font-size:1rem;margin:1.5rem 0 .4rem}
+details{border:1px solid var(--line);border-radius:6px;margin:.4rem 0}
+summary{padding:.5rem .8rem;cursor:pointer}details>div{padding:.2rem .8rem .8rem}
+code,pre,textarea{font:13px/1.45 ui-monospace,monospace}
+pre{background:var(--soft);padding:.6rem;border-radius:4px;overflow:auto;max-height:24rem}
+textarea{width:100%;box-sizing:border-box;min-height:9rem}
+button{padding:.3rem 1rem}b{display:inline-block;min-width:3.2rem}
+</style>
+<h1 id="title">treadle serve</h1>
+<p>The machine-readable form is <a href="/openapi.json">/openapi.json</a>; counters are at <a href="/metrics">/metrics</a>.</p>
+<main id="calls">Loading…</main>
+<script>
+const make=(tag,text,parent)=>{const e=document.createElement(tag);if(text)e.textContent=text;parent&&parent.append(e);return e};
+const show=v=>JSON.stringify(v,null,2);
+fetch('/openapi.json').then(r=>r.json()).then(doc=>{
+  document.getElementById('title').textContent=doc.info.title;
+  const main=document.getElementById('calls');main.textContent='';
+  const groups={};
+  for(const [path,verbs] of Object.entries(doc.paths))for(const [verb,call] of Object.entries(verbs))
+    (groups[call.tags[0]]??=[]).push([path,verb,call]);
+  for(const [tag,calls] of Object.entries(groups)){
+    make('h2',tag,main);
+    for(const [path,verb,call] of calls){
+      const d=make('details','',main),s=make('summary','',d);make('b',verb.toUpperCase(),s);make('code',path,s);s.append(' '+call.summary);
+      const box=make('div','',d);let area;
+      if(call.requestBody){const m=call.requestBody.content['application/json'];
+        area=make('textarea','',box);area.value=show(m.example??{});area.setAttribute('aria-label','request body');
+        make('p','Schema of the body',box);make('pre',show(m.schema),box)}
+      const b=make('button','Send',box),out=make('pre','',box);out.hidden=true;
+      b.onclick=async()=>{const r=await fetch(path,{method:verb.toUpperCase(),headers:area?{'content-type':'application/json'}:{},body:area?area.value:undefined});
+        const text=await r.text();let body=text;try{body=show(JSON.parse(text))}catch{}
+        out.hidden=false;out.textContent=r.status+' '+['x-request-id','x-model-version','x-arm'].map(h=>r.headers.get(h)?h+': '+r.headers.get(h):'').filter(Boolean).join(', ')+'\\n'+body};
+      const codes=make('p','Answers: '+Object.entries(call.responses).map(([c,r])=>c+' '+r.description).join(' · '),box);
+    }
+  }
+  make('h2','Schemas',main);
+  for(const [name,schema] of Object.entries(doc.components.schemas)){const d=make('details','',main);make('summary',name,d);make('pre',show(schema),make('div','',d))}
+});
+</script></html>
+"""
