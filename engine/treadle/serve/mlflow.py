@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import DecodeError, json
 
-from treadle.domain.model import Field, Signature
+from treadle.domain.model import Field
 from treadle.serve.columns import Checker, Table, listing
 from treadle.serve.refusal import Refusal, shown
 
@@ -105,7 +105,7 @@ def parse_csv(body: bytes, header: str, checker: Checker) -> Table:
     return checker.named(columns, len(rows))
 
 
-def encode(values: Any, signature: Signature) -> bytes:
+def encode(values: Any) -> bytes:
     """`{"predictions": …}`: a list, nested for several outputs; NaN and infinities are null."""
     return _encode({"predictions": values.tolist()})
 
