@@ -1,1 +1,1 @@
-"""Requests in four dialects → columns → predictions, from a process that follows its registry."""
+"""Models that answer: loading them safely, and requests in four dialects → tables → predictions."""

@@ -12,7 +12,7 @@ from msgspec import json
 from treadle.errors import StoreError
 from treadle.serve import feedback, mlflow, openapi, v1, v2
 from treadle.serve.access import Access
-from treadle.serve.columns import Table
+from treadle.serve.tables import Table
 from treadle.serve.encodings import decoded, encoded
 from treadle.serve.endpoint import Answer, Ask, Endpoint
 from treadle.serve.http import Request

@@ -15,7 +15,7 @@ from msgspec import Struct
 from treadle.domain.model import ModelVersion
 from treadle.domain.serving import Assignment, Prediction, Traffic
 from treadle.serve.assign import assign, mirrored, switchback_unit
-from treadle.serve.columns import Checker, Table
+from treadle.serve.tables import Checker, Table
 from treadle.serve.journal import Journal
 from treadle.serve.lane import Answering, Lane, ModelFailed, Waiting, answer
 from treadle.serve.limits import Limits

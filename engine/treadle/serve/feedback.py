@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import DecodeError, json
 
 from treadle.domain.serving import Outcome
-from treadle.serve.columns import listing
+from treadle.serve.tables import listing
 from treadle.serve.refusal import Refusal, shown
 
 KEYS = ("request_id", "row", "unit", "metric", "value", "at")

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from treadle.domain.serving import Traffic
 from treadle.errors import TreadleError
-from treadle.serve.columns import Checker
+from treadle.serve.tables import Checker
 from treadle.serve.endpoint import Endpoint
 from treadle.serve.lane import Answering, ModelFailed, warm
 from treadle.serve.refusal import Refusal

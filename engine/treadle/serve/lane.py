@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from treadle.domain.model import ModelVersion
-from treadle.serve.columns import Table, joined
+from treadle.serve.tables import Table, joined
 from treadle.serve.limits import Limits
 from treadle.serve.refusal import Refusal
 

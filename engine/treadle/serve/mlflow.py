@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import DecodeError, json
 
 from treadle.domain.model import Field
-from treadle.serve.columns import Checker, Table, listing
+from treadle.serve.tables import Checker, Table, listing
 from treadle.serve.refusal import Refusal, shown
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import DecodeError, json
 
-from treadle.serve.columns import Checker, Table, listing
+from treadle.serve.tables import Checker, Table, listing
 from treadle.serve.refusal import Refusal, shown
 
 _decode = json.Decoder().decode

@@ -10,7 +10,7 @@ from msgspec import DecodeError, Struct, ValidationError, field, json
 
 from treadle.domain.model import ModelVersion, Signature
 from treadle.errors import did_you_mean
-from treadle.serve.columns import Checker, Table, listing
+from treadle.serve.tables import Checker, Table, listing
 from treadle.serve.refusal import Refusal, shown
 from treadle.serve.tensors import DTYPES, OF_FIELD, count, datatype_of, flatten, from_bytes, to_bytes
 

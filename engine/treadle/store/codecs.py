@@ -150,7 +150,10 @@ class PickleCodec(_Whole):
     def parse(self, data: bytes) -> Any:
         import pickle  # lazy: only pickles need it
 
-        return pickle.loads(data)  # noqa: S301 -- its digest was proved against the record of a run made here
+        try:
+            return pickle.loads(data)  # noqa: S301 -- its digest was proved against the record of a run made here
+        except (pickle.UnpicklingError, EOFError, ImportError, AttributeError, LookupError, ValueError) as error:
+            raise CodecError(f"a stored pickle does not read back: {type(error).__name__}: {error}") from error
 
 
 class _Place:
@@ -210,7 +213,16 @@ class ListCodec(_Whole):
 
 BUILTIN: Mapping[str, Codec] = {
     codec.name: codec
-    for codec in (JsonCodec(), CardCodec(), TextCodec(), BytesCodec(), FileCodec(), FolderCodec(), PickleCodec(), ListCodec())
+    for codec in (
+        JsonCodec(),
+        CardCodec(),
+        TextCodec(),
+        BytesCodec(),
+        FileCodec(),
+        FolderCodec(),
+        PickleCodec(),
+        ListCodec(),
+    )
 }
 
 

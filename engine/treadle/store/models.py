@@ -145,9 +145,7 @@ class Models:
         first = CHAMPION not in self.aliases(name)
         reason = "there was no champion" if first else f"made by run {version.run_id}" if version.run_id else "new"
         alias = CHAMPION if first else CHALLENGER
-        move = Move(
-            name=name, alias=alias, version=version.version, at=version.created, actor=actor, reason=reason
-        )
+        move = Move(name=name, alias=alias, version=version.version, at=version.created, actor=actor, reason=reason)
         self._move(move)
         return version, True
 
@@ -185,4 +183,3 @@ class Models:
     def _versions(self, where: str, values: Sequence[str | int]) -> list[ModelVersion]:
         sql = f"SELECT model_versions.data FROM model_versions {where}"
         return [self._decode(data) for (data,) in self._database.rows(sql, values)]
-

@@ -13,6 +13,7 @@ from treadle.store.models import Models, ModelsDoor
 from treadle.store.objects import Objects
 from treadle.store.plans import Plans
 from treadle.store.results import Results
+from treadle.store.traffic import TrafficTable
 
 
 class Store(Struct, frozen=True):
@@ -29,6 +30,7 @@ class Store(Struct, frozen=True):
     files: FileDigests
     memo: Memo
     models: ModelsDoor
+    traffic: TrafficTable
     plans: Plans
     database: Database
     notices: list[str]
@@ -49,6 +51,7 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         files=FileDigests(database),
         memo=Memo(database),
         models=Models(database),
+        traffic=TrafficTable(database),
         plans=Plans(os.path.join(folder, "plans")),
         database=database,
         notices=notices,

@@ -53,4 +53,6 @@ MODELS = (
     ),
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, MODELS)
+SERVING = ("CREATE TABLE traffic (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, MODELS, SERVING)

@@ -1,7 +1,7 @@
 """From a fitted model to a program over columns, or the reason why there is none."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -18,11 +18,13 @@ def program(model: Any, names: Sequence[str]) -> Program:
     if isinstance(model, TransformedTargetRegressor):
         return _back(program(model.regressor_, names), model)
     *before, last = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    matrix = _chain([step for step in before if step not in (None, "passthrough")], names)
+    # a linear model turns what is infinite into a result that is not finite, so nothing need look before
+    reading = _Reading(strict=type(last) in (*trees.BOOSTED, *trees.CLASSIC, *trees.FORESTS, *trees.SINGLE))
+    matrix = reading.chain([step for step in before if not _passes(step)], names)
     if isinstance(last, trees.BOOSTED) and last._preprocessor is not None:
         if before:
             raise NotCompiled("categorical boosting behind another step has no compiled form here")
-        matrix = _transformed(last._preprocessor, list(names))
+        matrix = reading.transformed(last._preprocessor, list(names))
     predict = _predict(last)
 
     def run(columns: Columns) -> Any:
@@ -43,38 +45,47 @@ def _predict(model: Any) -> Predict:
     return linear(model)
 
 
-def _chain(steps: Sequence[Any], names: Sequence[str]) -> Matrix:
-    """Steps one after the other, the first over columns and the rest over what the one before made."""
-    if not steps:
-        return inputs.numbers(names)
-    matrix = _first(steps[0], names)
-    for step in steps[1:]:
-        matrix = inputs.then(matrix, inputs.change_of(step))
-    return matrix
+class _Reading(NamedTuple):
+    """How columns become a matrix; `strict` looks for infinite values wherever scikit-learn does."""
+
+    strict: bool
+
+    def chain(self, steps: Sequence[Any], names: Sequence[str]) -> Matrix:
+        """Steps one after the other, the first over columns and the rest over what the one before made."""
+        if not steps:
+            return inputs.numbers(names)
+        matrix = self.first(steps[0], names)
+        for step in steps[1:]:
+            matrix = inputs.then(self._looked(matrix), inputs.change_of(step))
+        return matrix
+
+    def first(self, step: Any, names: Sequence[str]) -> Matrix:
+        if type(step) is Pipeline:
+            return self.chain([inner for _, inner in step.steps if not _passes(inner)], names)
+        if type(step) is ColumnTransformer:
+            return self.transformed(step, list(names))
+        if type(step) in (OneHotEncoder, OrdinalEncoder):
+            return tables.encoded(step, names)
+        if _is_identity(step):
+            return inputs.numbers(names)
+        return inputs.then(self._looked(inputs.numbers(names)), inputs.change_of(step))
+
+    def transformed(self, transformer: Any, names: list[str]) -> Matrix:
+        parts = []
+        for _, step, chosen in transformer.transformers_:
+            own = _chosen(chosen, names)
+            if own and not (isinstance(step, str) and step == "drop"):
+                parts.append(inputs.numbers(own) if _passes(step) else self.first(step, own))
+        if not parts or transformer.transformer_weights:
+            raise NotCompiled("a ColumnTransformer with weights or without columns has no compiled form here")
+        return inputs.beside(parts)
+
+    def _looked(self, matrix: Matrix) -> Matrix:
+        return inputs.without_infinite(matrix) if self.strict else matrix
 
 
-def _first(step: Any, names: Sequence[str]) -> Matrix:
-    if type(step) is Pipeline:
-        return _chain([inner for _, inner in step.steps if inner not in (None, "passthrough")], names)
-    if type(step) is ColumnTransformer:
-        return _transformed(step, list(names))
-    if type(step) in (OneHotEncoder, OrdinalEncoder):
-        return tables.encoded(step, names)
-    if _is_identity(step):
-        return inputs.numbers(names)
-    return inputs.then(inputs.numbers(names), inputs.change_of(step))
-
-
-def _transformed(transformer: Any, names: list[str]) -> Matrix:
-    parts = []
-    for _, step, chosen in transformer.transformers_:
-        own = _chosen(chosen, names)
-        if not own or (isinstance(step, str) and step == "drop"):
-            continue
-        parts.append(inputs.numbers(own) if isinstance(step, str) else _first(step, own))
-    if not parts or transformer.transformer_weights:
-        raise NotCompiled("a ColumnTransformer with weights or without columns has no compiled form here")
-    return inputs.beside(parts)
+def _passes(step: Any) -> bool:
+    return step is None or (isinstance(step, str) and step == "passthrough")
 
 
 def _chosen(chosen: Any, names: list[str]) -> list[str]:

@@ -38,6 +38,11 @@ def then(matrix: Matrix, change: Change) -> Matrix:
     return changed
 
 
+def without_infinite(matrix: Matrix) -> Matrix:
+    """A matrix that is not sure where a value is infinite: scalers and imputers refuse these, but not missing ones."""
+    return then(matrix, lambda x: None if np.isinf(x).any() else x)
+
+
 def beside(parts: Sequence[Matrix]) -> Matrix:
     """Several matrices side by side."""
     if len(parts) == 1:
@@ -63,9 +68,7 @@ def _standard(step: Any) -> Change:
 
 
 def _robust(step: Any) -> Change:
-    return _shift_and_divide(
-        step.center_ if step.with_centering else None, step.scale_ if step.with_scaling else None
-    )
+    return _shift_and_divide(step.center_ if step.with_centering else None, step.scale_ if step.with_scaling else None)
 
 
 def _max_abs(step: Any) -> Change:
@@ -88,7 +91,8 @@ def _min_max(step: Any) -> Change:
     scale, least = step.scale_, step.min_
     if step.clip:
         low, high = step.feature_range
-        return lambda x: np.clip(x * scale + least, low, high)
+        # an infinite value would be hidden from what follows, and is refused by the original
+        return lambda x: None if np.isinf(x).any() else np.clip(x * scale + least, low, high)
     return lambda x: x * scale + least
 
 

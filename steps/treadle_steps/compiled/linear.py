@@ -1,5 +1,6 @@
 """Linear models: one product, in the order of operations that scikit-learn has."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,17 @@ def linear(model: Any) -> Predict:
     def predict(x: Any) -> Any:
         # a product with a missing or infinite value is never finite, not even with a coefficient of 0
         scores = x @ slope + constant
-        if exponential:
-            scores = np.exp(scores)
-        return scores if np.isfinite(scores).all() else None
+        if not _finite(scores):
+            return None
+        return np.exp(scores) if exponential else scores
 
     return predict
+
+
+def _finite(scores: Any) -> bool:
+    if scores.size == 1:
+        return math.isfinite(scores.item())  # a microsecond less than asking numpy
+    return bool(np.isfinite(scores).all())
 
 
 def _classify(model: Any, slope: Any, constant: Any) -> Predict:
@@ -57,7 +64,7 @@ def _classify(model: Any, slope: Any, constant: Any) -> Predict:
 
     def predict(x: Any) -> Any:
         scores = x @ slope + constant
-        if not np.isfinite(scores).all():
+        if not _finite(scores):
             return None
         doubt = NEAR * (np.abs(x) @ size + room)
         if binary:

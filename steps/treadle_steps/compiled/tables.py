@@ -27,7 +27,9 @@ def encoded(encoder: Any, names: Sequence[str]) -> Matrix:
         raise NotCompiled(f"a column has more than {MOST:,} categories")
     tables = _tables(encoder, list(names), widths)
     ends = np.cumsum(widths).tolist()
-    spans = [(name, table, end - width, end) for name, table, end, width in zip(names, tables, ends, widths, strict=True)]
+    spans = [
+        (name, table, end - width, end) for name, table, end, width in zip(names, tables, ends, widths, strict=True)
+    ]
     total = ends[-1] if ends else 0
 
     def matrix(columns: Columns) -> Any:
@@ -52,7 +54,7 @@ def _tables(encoder: Any, names: list[str], widths: list[int]) -> list[dict[Any,
     rows = _dense(encoder, probe)
     tables: list[dict[Any, Any]] = []
     begin = 0
-    for at, (name, known, width) in enumerate(zip(names, encoder.categories_, widths, strict=True)):
+    for name, known, width in zip(names, encoder.categories_, widths, strict=True):
         own = rows[:, begin : begin + width]
         table = {_key(value): own[row].copy() for row, value in enumerate(known.tolist())}
         for key, value in ((MISSING, np.nan), (UNSEEN, _unseen(known))):
@@ -62,7 +64,6 @@ def _tables(encoder: Any, names: list[str], widths: list[int]) -> list[dict[Any,
                     table[key] = found[0, begin : begin + width].copy()
         tables.append(table)
         begin += width
-        del at
     return tables
 
 

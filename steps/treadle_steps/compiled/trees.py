@@ -79,8 +79,8 @@ class Nodes:
             if categorical:
                 own = table_of2.take(at)
                 known = ~gaps & (x >= 0)
-                code = np.where(known, x, CODES - 1).astype(np.intp)
-                gone = np.where(own >= 0, tables[own, np.minimum(code, CODES - 1)], gone)
+                code = np.minimum(np.where(known, x, CODES - 1), CODES - 1).astype(np.intp)
+                gone = np.where(own >= 0, tables[own, code], gone)
             return gone
 
         def walk(x: Any) -> Any:
