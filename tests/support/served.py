@@ -22,12 +22,13 @@ from treadle.errors import StoreError
 from treadle.serve.access import Access
 from treadle.serve.app import App
 from treadle.serve.endpoint import Endpoint
-from treadle.serve.follow import Follower, State
+from treadle.serve.follow import Follower
 from treadle.serve.http import Listener
 from treadle.serve.journal import Journal
-from treadle.serve.lane import Answering
 from treadle.serve.limits import Limits
 from treadle.serve.metrics import Metrics
+from treadle.serve.predictor import Predictor
+from treadle.serve.shelf import State
 
 THREE = Signature(
     inputs=(Field("a", "double"), Field("b", "double"), Field("c", "double")), outputs=(Field("y", "double"),)
@@ -46,7 +47,15 @@ MIXED = Signature(
 
 def a_version(number: int, signature: Signature = THREE, name: str = "m", **more: Any) -> ModelVersion:
     """A registry entry with an example of one row."""
-    one = {"double": 1.0, "float": 1.0, "long": 1, "integer": 1, "string": "x", "boolean": True, "datetime": "2026-01-01"}
+    one = {
+        "double": 1.0,
+        "float": 1.0,
+        "long": 1,
+        "integer": 1,
+        "string": "x",
+        "boolean": True,
+        "datetime": "2026-01-01",
+    }
     example = more.pop("example", ({field.name: one[field.dtype] for field in signature.inputs},))
     artifact = Artifact(digest="0" * 64, codec="skops", size=1)
     return ModelVersion(
@@ -79,7 +88,7 @@ class Sums:
 class FakeShelf:
     """A registry in memory: `states` is what it says, `models` what it can load."""
 
-    def __init__(self, models: Mapping[int, Answering], traffic: Traffic | None = None, name: str = "m") -> None:
+    def __init__(self, models: Mapping[int, Predictor], traffic: Traffic | None = None, name: str = "m") -> None:
         self.models = dict(models)
         self.states = {name: State(min(models), max(models) if len(models) > 1 else None, traffic)}
         self.loads: list[int] = []
@@ -87,7 +96,7 @@ class FakeShelf:
     def state(self, name: str) -> State:
         return self.states[name]
 
-    def load(self, name: str, version: int) -> Answering:
+    def load(self, name: str, version: int) -> Predictor:
         self.loads.append(version)
         if version not in self.models:
             raise StoreError(f"version {version} is damaged")

@@ -1,6 +1,7 @@
 """Serve models of the project's registry until told to stop."""
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from treadle.api.project import Project, open_project
 from treadle.domain.model import CHALLENGER, CHAMPION
 from treadle.errors import did_you_mean, input_error
 from treadle.serve.access import is_loopback
-from treadle.serve.follow import Shelf, State
 from treadle.serve.limits import Limits
+from treadle.serve.predictor import Predictor
+from treadle.serve.shelf import Shelf, State
 from treadle.serve.supervise import Orders, bind, supervise
 from treadle.settings import provide
 
@@ -118,9 +120,11 @@ class RegistryShelf(Shelf):
         champion = traffic.champion or aliases.get(CHAMPION)
         return State(champion, traffic.challenger or aliases.get(CHALLENGER), traffic)
 
-    def load(self, name: str, version: int) -> "LoadedModel":
+    def load(self, name: str, version: int) -> Predictor:
         from treadle.serve.load import load  # lazy: formats bring scikit-learn, which only workers need
 
+        if self._project.root not in sys.path:
+            sys.path.insert(0, self._project.root)  # models may hold the project's own classes
         found = self._project.store.models.get(name, version)
         if found is None:
             raise input_error("unknown-model", f"model '{name}' has no version {version}")
@@ -136,7 +140,9 @@ def _model(project: Project, target: str) -> tuple[tuple[str, ...], str]:
         raise input_error("unknown-model", f"no model is called '{name}'", None, hint)
     aliases = project.store.models.aliases(name)
     if alias not in aliases:
-        raise input_error("unknown-alias", f"no version of '{name}' is called '{alias}'", None, did_you_mean(alias, aliases))
+        raise input_error(
+            "unknown-alias", f"no version of '{name}' is called '{alias}'", None, did_you_mean(alias, aliases)
+        )
     return (name,), alias
 
 
@@ -160,5 +166,7 @@ def _token(path: str) -> str:
         raise input_error("bad-token", f"the token file {path} cannot be read: {error}") from None
     if len(token) < SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
         hint = f"openssl rand -hex 32 > {path}"
-        raise input_error("bad-token", f"the token in {path} must be {SHORTEST} or more characters of ASCII", None, hint)
+        raise input_error(
+            "bad-token", f"the token in {path} must be {SHORTEST} or more characters of ASCII", None, hint
+        )
     return token

@@ -11,7 +11,9 @@ from treadle.api import serve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="PIPELINE|MODEL[@ALIAS]", help="a pipeline's YAML file, or a registered model")
+    parser.add_argument(
+        "target", metavar="PIPELINE|MODEL[@ALIAS]", help="a pipeline's YAML file, or a registered model"
+    )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, metavar="N", help="port (default 8080; 0: a free one)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that answer (default 1)")

@@ -12,7 +12,6 @@ from msgspec import json
 from treadle.errors import StoreError
 from treadle.serve import feedback, mlflow, openapi, v1, v2
 from treadle.serve.access import Access
-from treadle.serve.tables import Table
 from treadle.serve.encodings import decoded, encoded
 from treadle.serve.endpoint import Answer, Ask, Endpoint
 from treadle.serve.http import Request
@@ -20,6 +19,7 @@ from treadle.serve.journal import Journal
 from treadle.serve.limits import Limits
 from treadle.serve.metrics import Metrics, collect, exposition
 from treadle.serve.refusal import Refusal, shown
+from treadle.serve.tables import Table
 from treadle.version import __version__
 
 JSON = (b"content-type", b"application/json")

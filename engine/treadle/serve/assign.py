@@ -27,7 +27,9 @@ def assign(traffic: Traffic | None, unit: str, sticky: bool = True) -> Assignmen
 
 def mirrored(traffic: Traffic | None, request_id: str) -> bool:
     """Whether the challenger answers this request as well, unseen."""
-    return traffic is not None and traffic.shadow > 0 and share(f"{traffic.salt_arm}:shadow", request_id) < traffic.shadow
+    return (
+        traffic is not None and traffic.shadow > 0 and share(f"{traffic.salt_arm}:shadow", request_id) < traffic.shadow
+    )
 
 
 def switchback_unit(cluster: str, at: float, window: float) -> str:

@@ -15,12 +15,13 @@ from msgspec import Struct
 from treadle.domain.model import ModelVersion
 from treadle.domain.serving import Assignment, Prediction, Traffic
 from treadle.serve.assign import assign, mirrored, switchback_unit
-from treadle.serve.tables import Checker, Table
 from treadle.serve.journal import Journal
-from treadle.serve.lane import Answering, Lane, ModelFailed, Waiting, answer
+from treadle.serve.lane import Lane, ModelFailed, Waiting, answer
 from treadle.serve.limits import Limits
 from treadle.serve.metrics import Metrics
+from treadle.serve.predictor import Predictor
 from treadle.serve.refusal import Refusal
+from treadle.serve.tables import Checker, Table
 
 BYTES = "<f8"
 
@@ -76,7 +77,7 @@ class Endpoint:
         self._mirror: list[tuple[Lane, Table, Prediction]] = []
         self.waiting = 0
 
-    def swap(self, champion: Answering, challenger: Answering | None, traffic: Traffic | None) -> None:
+    def swap(self, champion: Predictor, challenger: Predictor | None, traffic: Traffic | None) -> None:
         """Put warmed versions in charge; those that were in charge finish what waits for them."""
         loop = asyncio.get_running_loop()
         lanes = []
@@ -236,9 +237,7 @@ class Endpoint:
 class _Split:
     """A request whose rows belong to units of several arms: predicted apart, answered whole."""
 
-    def __init__(
-        self, endpoint: Endpoint, arms: Arms, ask: Ask, assigned: Sequence[Assignment], done: Done
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, arms: Arms, ask: Ask, assigned: Sequence[Assignment], done: Done) -> None:
         self._done = done
         self._values: Any = None
         self._answers: list[Answer] = []
@@ -304,4 +303,3 @@ def distance(values: Any, seen: bytes | list[Any]) -> float:
     if own.dtype.kind == "f" and other.dtype.kind == "f":
         return float(np.mean(np.abs(own - other)))
     return float(np.mean(own != other))
-

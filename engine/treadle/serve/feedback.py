@@ -10,8 +10,8 @@ from typing import Any
 from msgspec import DecodeError, json
 
 from treadle.domain.serving import Outcome
-from treadle.serve.tables import listing
 from treadle.serve.refusal import Refusal, shown
+from treadle.serve.tables import listing
 
 KEYS = ("request_id", "row", "unit", "metric", "value", "at")
 LONGEST = 512

@@ -8,37 +8,17 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
-from msgspec import Struct
-
-from treadle.domain.serving import Traffic
 from treadle.errors import TreadleError
-from treadle.serve.tables import Checker
 from treadle.serve.endpoint import Endpoint
-from treadle.serve.lane import Answering, ModelFailed, warm
+from treadle.serve.lane import ModelFailed, warm
+from treadle.serve.predictor import Predictor
 from treadle.serve.refusal import Refusal
+from treadle.serve.shelf import Shelf, State
+from treadle.serve.tables import Checker
 
 EVERY = 0.2  # seconds between looks
 KEPT = 3  # versions of a model that stay in memory, so that going back is instant
-
-
-class State(Struct, frozen=True):
-    """What the registry says about one model: versions by arm, and how requests are divided."""
-
-    champion: int | None
-    challenger: int | None = None
-    traffic: Traffic | None = None
-
-
-class Shelf(Protocol):
-    """Where a server finds what to serve; used from one thread that is not the loop's."""
-
-    def state(self, name: str) -> State:
-        """What should be served now."""
-
-    def load(self, name: str, version: int) -> Answering:
-        """A version in memory; raises TreadleError when it cannot be loaded."""
 
 
 class Follower:
@@ -57,7 +37,7 @@ class Follower:
         self._say = say
         self._seen: dict[str, State] = {}
         self._said: dict[str, str] = {}
-        self._memory: dict[str, dict[int, Answering]] = {name: {} for name in endpoints}
+        self._memory: dict[str, dict[int, Predictor]] = {name: {} for name in endpoints}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
 
@@ -110,7 +90,7 @@ class Follower:
         arms = f"version {state.champion}" + (f", challenger {state.challenger}" if challenger is not None else "")
         self._say(f"model '{name}': {arms}")
 
-    def _get(self, name: str, version: int) -> Answering:
+    def _get(self, name: str, version: int) -> Predictor:
         memory = self._memory[name]
         if version not in memory:
             predictor = self._shelf.load(name, version)

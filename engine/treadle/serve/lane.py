@@ -8,23 +8,14 @@ the models of scikit-learn give the GIL away hundreds of times per call.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from treadle.domain.model import ModelVersion
-from treadle.serve.tables import Table, joined
 from treadle.serve.limits import Limits
+from treadle.serve.predictor import Predictor
 from treadle.serve.refusal import Refusal
-
-
-class Answering(Protocol):
-    """What a lane needs of a loaded model: serve/predictor.py's Predictor."""
-
-    version: ModelVersion
-
-    def predict(self, columns: Any, /) -> Any:
-        """columns: name → 1-D array; returns an array of (rows,) or (rows, outputs)."""
+from treadle.serve.tables import Table, joined
 
 
 class Waiting:
@@ -42,7 +33,7 @@ class Lane:
     """Predicts for one version; `settle` is called after every flush, when the answers may go out."""
 
     def __init__(
-        self, predictor: Answering, limits: Limits, settle: Callable[[], None], loop: asyncio.AbstractEventLoop
+        self, predictor: Predictor, limits: Limits, settle: Callable[[], None], loop: asyncio.AbstractEventLoop
     ) -> None:
         self.predictor = predictor
         self.version = predictor.version.version
@@ -98,7 +89,7 @@ class ModelFailed(Exception):
     """The model raised, or returned something else than one answer a row."""
 
 
-def answer(predictor: Answering, table: Table) -> Any:
+def answer(predictor: Predictor, table: Table) -> Any:
     """The model's array for a table; raises ModelFailed whatever the model raises."""
     try:
         answers = np.asarray(predictor.predict(table.columns))
@@ -109,7 +100,7 @@ def answer(predictor: Answering, table: Table) -> Any:
     return answers
 
 
-def warm(predictor: Answering, table: Table | None) -> None:
+def warm(predictor: Predictor, table: Table | None) -> None:
     """Have a model answer its own example, alone and as a batch, before anyone depends on it; raises ModelFailed."""
     if table is not None:
         for size in (1, table.rows):

@@ -161,7 +161,9 @@ def exposition(snapshots: Iterable[Snapshot], now: float) -> str:
         if kind == "histogram":
             for series, (counts, total) in histograms.items():
                 lines += _buckets(series, counts, total)
-        lines += [f"{name}{_labels(s.labels)} {value:.17g}" for s, value in sorted(samples, key=_order) if s.name == name]
+        lines += [
+            f"{name}{_labels(s.labels)} {value:.17g}" for s, value in sorted(samples, key=_order) if s.name == name
+        ]
     return "\n".join(lines) + "\n"
 
 

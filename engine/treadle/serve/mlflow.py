@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import DecodeError, json
 
 from treadle.domain.model import Field
-from treadle.serve.tables import Checker, Table, listing
 from treadle.serve.refusal import Refusal, shown
+from treadle.serve.tables import Checker, Table, listing
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 EXPECTED = "expected an object with exactly one of " + ", ".join(FORMS)

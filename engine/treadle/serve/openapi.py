@@ -7,7 +7,10 @@ from treadle.domain.model import Field, ModelVersion
 from treadle.serve.tensors import DTYPES, OF_FIELD
 from treadle.version import __version__
 
-POLICY = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'")
+POLICY = (
+    b"content-security-policy",
+    b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+)
 TYPES: dict[str, dict[str, Any]] = {
     "boolean": {"type": "boolean"},
     "integer": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
@@ -105,7 +108,10 @@ def _answers(schema: str, error: str = "Error", codes: tuple[str, ...] = tuple(E
 
 
 def _content(text: str, schema: str) -> dict[str, Any]:
-    return {"description": text, "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
+    return {
+        "description": text,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+    }
 
 
 def _body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
@@ -139,7 +145,9 @@ def _v1(name: str, version: ModelVersion) -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["instances"],
-        "properties": {"instances": {"type": "array", "minItems": 1, "items": {"$ref": f"#/components/schemas/Row-{name}"}}},
+        "properties": {
+            "instances": {"type": "array", "minItems": 1, "items": {"$ref": f"#/components/schemas/Row-{name}"}}
+        },
         "additionalProperties": False,
     }
     example = {"instances": [dict(row) for row in version.example[:1]]} if version.example else None
@@ -202,7 +210,11 @@ def _inference() -> dict[str, Any]:
             "data": {"type": "array"},
         },
     }
-    wanted = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}}}
+    wanted = {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
+    }
     return {
         "type": "object",
         "required": ["inputs"],

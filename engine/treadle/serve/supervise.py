@@ -63,7 +63,9 @@ def supervise(listening: socket.socket, work: Work, orders: Orders) -> int:
     """Keep the workers alive until SIGTERM or SIGINT, then stop them; returns the exit code."""
     board = mmap.mmap(-1, max(orders.workers * SLOT_SIZE, mmap.PAGESIZE))
     stopping: list[int] = []
-    before = {sign: signal.signal(sign, lambda number, _: stopping.append(number)) for sign in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        sign: signal.signal(sign, lambda number, _: stopping.append(number)) for sign in (signal.SIGTERM, signal.SIGINT)
+    }
     places = [Place(number) for number in range(orders.workers)]
     helper, compacted, ready = 0, time.monotonic(), False
     code = 0

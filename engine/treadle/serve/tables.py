@@ -118,7 +118,9 @@ class Checker:
         """A table from objects, one a row."""
         for number, row in enumerate(data):
             if type(row) is not dict:
-                raise Refusal(400, f"row {number}: {shown(row)} is not an object with the fields {listing(self.fields)}")
+                raise Refusal(
+                    400, f"row {number}: {shown(row)} is not an object with the fields {listing(self.fields)}"
+                )
             if not row.keys() <= self._by_name.keys():
                 self._known(row)
         if not self.doubles or not data:

@@ -4,8 +4,8 @@ from typing import Any
 
 from msgspec import DecodeError, json
 
-from treadle.serve.tables import Checker, Table, listing
 from treadle.serve.refusal import Refusal, shown
+from treadle.serve.tables import Checker, Table, listing
 
 _decode = json.Decoder().decode
 

@@ -10,8 +10,8 @@ from msgspec import DecodeError, Struct, ValidationError, field, json
 
 from treadle.domain.model import ModelVersion, Signature
 from treadle.errors import did_you_mean
-from treadle.serve.tables import Checker, Table, listing
 from treadle.serve.refusal import Refusal, shown
+from treadle.serve.tables import Checker, Table, listing
 from treadle.serve.tensors import DTYPES, OF_FIELD, count, datatype_of, flatten, from_bytes, to_bytes
 
 LENGTH_HEADER = b"inference-header-content-length"
@@ -56,7 +56,9 @@ def parse(body: bytes | memoryview, header_length: bytes | None, signature: Sign
     if header_length is None:
         return _decoded(body), memoryview(b"")
     if not header_length.isdigit() or len(header_length) > 12:
-        text = f"Inference-Header-Content-Length is {shown(header_length.decode('latin-1'))}, expected a number of bytes"
+        text = (
+            f"Inference-Header-Content-Length is {shown(header_length.decode('latin-1'))}, expected a number of bytes"
+        )
         raise Refusal(400, text)
     length = int(header_length)
     if length > len(body) or length > HEADER_LIMIT:
@@ -205,7 +207,9 @@ def _block(tensor: Tensor, values: Any, checker: Checker) -> Table:
     if len(shape) != 2 or shape[1] != width:
         if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
             hint = did_you_mean(tensor.name, checker.fields[:1000])
-            raise Refusal(400, f"input {shown(tensor.name)} is unknown; {hint or 'expected ' + listing(checker.fields)}")
+            raise Refusal(
+                400, f"input {shown(tensor.name)} is unknown; {hint or 'expected ' + listing(checker.fields)}"
+            )
         text = f"input {shown(tensor.name)}: shape {shown(shape)}, expected [n, {width}]: {listing(checker.fields)}"
         raise Refusal(400, text)
     rows = count(tensor.name, shape) // max(width, 1)

@@ -18,11 +18,12 @@ from treadle.errors import StoreError
 from treadle.serve.access import Access
 from treadle.serve.app import App
 from treadle.serve.endpoint import Endpoint
-from treadle.serve.follow import Follower, Shelf
+from treadle.serve.follow import Follower
 from treadle.serve.http import Listener
 from treadle.serve.journal import Journal, sync_all
 from treadle.serve.limits import Limits
 from treadle.serve.metrics import Metrics, publish
+from treadle.serve.shelf import Shelf
 
 READY = 1.0  # what a worker leaves in its place of the board once it can answer
 SLOT = struct.Struct("<dd")  # last sign of life (monotonic), whether ready

@@ -221,7 +221,9 @@ def _rows(record: Prediction, fields: Fields) -> Iterator[dict[str, Any]]:
             found.update(zip(names, answers[row * outputs : (row + 1) * outputs], strict=True))
         elif isinstance(record.prediction, list):
             value = record.prediction[row]
-            found.update({f"prediction.{n}": one for n, one in enumerate(value)} if type(value) is list else {names[0]: value})
+            found.update(
+                {f"prediction.{n}": one for n, one in enumerate(value)} if type(value) is list else {names[0]: value}
+            )
         yield found
 
 
