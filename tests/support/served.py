@@ -164,12 +164,13 @@ class Served:
 @contextmanager
 def serving(
     shelf: FakeShelf,
-    limits: Limits = Limits(),
+    limits: Limits | None = None,
     token: str | None = None,
     loopback: bool = True,
     ready: bool = True,
 ) -> Iterator[Served]:
     """A server for the models of a shelf, in a thread of this process, on a free port of loopback."""
+    limits = limits or Limits()
     with tempfile.TemporaryDirectory() as folder:
         listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
         listening.setblocking(False)

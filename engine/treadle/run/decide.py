@@ -11,10 +11,12 @@ from msgspec import Struct
 from treadle.code import CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
 from treadle.domain.plan import Plan, PlannedStep, Source
+from treadle.domain.spec import DataSource
 from treadle.errors import InputError, Problem
 from treadle.run import keys
 from treadle.run.changes import in_words
 from treadle.store import Data, Result, Store
+from treadle.store.predictions import Window, find_window, model_folder
 
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
 
@@ -39,6 +41,7 @@ class Decider:
         self._forced = forced
         self._now = now
         self._data: dict[str, Data] = {}
+        self._windows: dict[str, Window] = {}
         self._code: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
 
@@ -76,11 +79,43 @@ class Decider:
         if name not in self._data:
             source = self._plan.data[name]
             if source.kind == "predictions":
-                text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
-                hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
-                raise InputError([Problem("no-predictions", text, source.where, hint)])
-            self._data[name] = self._store.files.data(self._project.root, source)
+                self._data[name] = self._window(name, source)
+            else:
+                self._data[name] = self._store.files.data(self._project.root, source)
         return self._data[name]
+
+    def files(self, name: str) -> Data:
+        """As `data`, with the files in place: a window of predictions is written only when a step is to read it."""
+        data = self.data(name)
+        if name in self._windows and not os.path.exists(data.paths[0]):
+            from treadle.store.predictions.parquet import write_window  # lazy: only pipelines that read predictions
+
+            write_window(self._windows[name], data.paths[0], os.path.join(self._store.folder, "tmp"))
+        return data
+
+    def changed(self, name: str) -> bool:
+        """Whether the files of a data entry are not what they were; a window is a copy, so it never changes."""
+        return name not in self._windows and self._store.files.changed(self.data(name))
+
+    def _window(self, name: str, source: DataSource) -> Data:
+        folder = model_folder(self._store.folder, source.target)
+        window = find_window(folder, source.window)
+        if window is None:
+            text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
+            hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
+            raise InputError([Problem("no-predictions", text, source.where, hint)])
+        self._windows[name] = window
+        path = os.path.join(folder, "windows", f"{window.digest}.parquet")
+        return Data(
+            digest=window.digest,
+            shape="file",
+            paths=(path,),
+            root=self._project.root,
+            target=path,
+            names=(os.path.basename(path),),
+            signatures=(),
+            settled=True,
+        )
 
     def _digest(self, source: Source, outputs: Outputs) -> str:
         if source.step is None:

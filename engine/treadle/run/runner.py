@@ -300,7 +300,7 @@ class _Runner:
             found: list[Files | Stored] = []
             for source in sources:
                 if source.step is None:
-                    data = self.decider.data(source.output)
+                    data = self.decider.files(source.output)
                     found.append(Files(data.shape, data.paths))
                 else:
                     found.append(Stored(self.outputs[source.step][source.output]))
@@ -392,7 +392,7 @@ class _Runner:
         """The name of a data entry whose files are not what they were when the step was decided, or nothing."""
         for sources in step.inputs.values():
             for source in sources:
-                if source.step is None and self.store.files.changed(self.decider.data(source.output)):
+                if source.step is None and self.decider.changed(source.output):
                     return source.output
         return ""
 

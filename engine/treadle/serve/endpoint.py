@@ -80,7 +80,7 @@ class Endpoint:
     def swap(self, champion: Predictor, challenger: Predictor | None, traffic: Traffic | None) -> None:
         """Put warmed versions in charge; those that were in charge finish what waits for them."""
         loop = asyncio.get_running_loop()
-        lanes = []
+        lanes: list[Lane | None] = []
         for predictor in (champion, challenger):
             old = self.lane(predictor.version.version) if predictor is not None else None
             if predictor is None:

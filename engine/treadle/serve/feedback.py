@@ -46,7 +46,7 @@ def _outcome(item: Any, place: int, now: float) -> Outcome:
     metric = _text(item, place, "metric")
     if not metric:
         raise Refusal(400, f"outcome {place}: metric is missing; expected the name of what was measured")
-    value = item.get("value")
+    value: Any = item.get("value")
     if type(value) not in (bool, int, float, str):
         raise Refusal(400, f"outcome {place}: value is {shown(value)}, expected a number, true, false or text")
     if type(value) is str and len(value) > LONGEST:

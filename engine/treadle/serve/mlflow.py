@@ -129,10 +129,12 @@ def _split(value: Any, checker: Checker) -> Table:
     data, names = value["data"], value.get("columns")
     if type(data) is not list:
         raise Refusal(400, f"dataframe_split.data is {shown(data)}, expected a list of rows")
-    if names is None or tuple(names) == checker.fields if type(names) is list else names is None:
+    if names is None:
         return checker.rows(data)
     if type(names) is not list or not all(type(name) is str for name in names):
         raise Refusal(400, f"dataframe_split.columns is {shown(names)}, expected a list of names")
+    if tuple(names) == checker.fields:
+        return checker.rows(data)
     if len(set(names)) != len(names):
         raise Refusal(400, f"dataframe_split.columns names a column twice: {listing(names)}")
     for number, row in enumerate(data):

@@ -1,6 +1,7 @@
 """The OpenAPI document of what is served, and a page that shows it without anything from elsewhere."""
 
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
 
 from treadle.domain.model import Field, ModelVersion
@@ -86,7 +87,7 @@ def row_schema(version: ModelVersion) -> dict[str, Any]:
 
 def page() -> bytes:
     """The page at /docs: reads /openapi.json and lets the reader try each call."""
-    return PAGE.encode()
+    return files("treadle.serve").joinpath("page.html").read_bytes()
 
 
 def _field(field: Field) -> dict[str, Any]:
@@ -256,51 +257,3 @@ def _outcome() -> dict[str, Any]:
         "oneOf": [{"required": ["request_id"]}, {"required": ["unit"]}],
         "additionalProperties": False,
     }
-
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>treadle serve</title>
-<style>
-:root{color-scheme:light dark;--line:#8884;--soft:#8881}
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.4rem}h2{font-size:1rem;margin:1.5rem 0 .4rem}
-details{border:1px solid var(--line);border-radius:6px;margin:.4rem 0}
-summary{padding:.5rem .8rem;cursor:pointer}details>div{padding:.2rem .8rem .8rem}
-code,pre,textarea{font:13px/1.45 ui-monospace,monospace}
-pre{background:var(--soft);padding:.6rem;border-radius:4px;overflow:auto;max-height:24rem}
-textarea{width:100%;box-sizing:border-box;min-height:9rem}
-button{padding:.3rem 1rem}b{display:inline-block;min-width:3.2rem}
-</style>
-<h1 id="title">treadle serve</h1>
-<p>The machine-readable form is <a href="/openapi.json">/openapi.json</a>; counters are at <a href="/metrics">/metrics</a>.</p>
-<main id="calls">Loading…</main>
-<script>
-const make=(tag,text,parent)=>{const e=document.createElement(tag);if(text)e.textContent=text;parent&&parent.append(e);return e};
-const show=v=>JSON.stringify(v,null,2);
-fetch('/openapi.json').then(r=>r.json()).then(doc=>{
-  document.getElementById('title').textContent=doc.info.title;
-  const main=document.getElementById('calls');main.textContent='';
-  const groups={};
-  for(const [path,verbs] of Object.entries(doc.paths))for(const [verb,call] of Object.entries(verbs))
-    (groups[call.tags[0]]??=[]).push([path,verb,call]);
-  for(const [tag,calls] of Object.entries(groups)){
-    make('h2',tag,main);
-    for(const [path,verb,call] of calls){
-      const d=make('details','',main),s=make('summary','',d);make('b',verb.toUpperCase(),s);make('code',path,s);s.append(' '+call.summary);
-      const box=make('div','',d);let area;
-      if(call.requestBody){const m=call.requestBody.content['application/json'];
-        area=make('textarea','',box);area.value=show(m.example??{});area.setAttribute('aria-label','request body');
-        make('p','Schema of the body',box);make('pre',show(m.schema),box)}
-      const b=make('button','Send',box),out=make('pre','',box);out.hidden=true;
-      b.onclick=async()=>{const r=await fetch(path,{method:verb.toUpperCase(),headers:area?{'content-type':'application/json'}:{},body:area?area.value:undefined});
-        const text=await r.text();let body=text;try{body=show(JSON.parse(text))}catch{}
-        out.hidden=false;out.textContent=r.status+' '+['x-request-id','x-model-version','x-arm'].map(h=>r.headers.get(h)?h+': '+r.headers.get(h):'').filter(Boolean).join(', ')+'\\n'+body};
-      const codes=make('p','Answers: '+Object.entries(call.responses).map(([c,r])=>c+' '+r.description).join(' · '),box);
-    }
-  }
-  make('h2','Schemas',main);
-  for(const [name,schema] of Object.entries(doc.components.schemas)){const d=make('details','',main);make('summary',name,d);make('pre',show(schema),make('div','',d))}
-});
-</script></html>
-"""

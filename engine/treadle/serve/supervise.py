@@ -122,8 +122,13 @@ def _aside(job: Callable[[], None]) -> int:
     """Run a job in a process of its own, so that what it imports leaves with it."""
     pid = os.fork()
     if pid == 0:
-        _leave(lambda: job() or 0)  # type: ignore[func-returns-value]
+        _leave(lambda: _no_code(job))
     return pid
+
+
+def _no_code(job: Callable[[], None]) -> int:
+    job()
+    return 0
 
 
 def _leave(job: Callable[[], int]) -> None:
@@ -141,7 +146,7 @@ def _leave(job: Callable[[], int]) -> None:
 
 
 def _ended() -> list[tuple[int, int]]:
-    found = []
+    found: list[tuple[int, int]] = []
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)

@@ -222,7 +222,7 @@ class Checker:
         return column
 
     def _times(self, field: Field, values: list[Any]) -> Any:
-        found = []
+        found: list[Any] = []
         for place, value in enumerate(values):
             if value is None:
                 found.append(np.datetime64("NaT"))

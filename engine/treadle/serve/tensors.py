@@ -55,18 +55,19 @@ def flatten(name: str, data: Any, shape: Sequence[int]) -> list[Any]:
     if type(data) is not list:
         raise Refusal(400, f"input {shown(name)}: data is {shown(data)}, expected a list")
     expected = count(name, shape)
+    values: list[Any] = data
     depth = 0
-    while data and type(data[0]) is list and depth < len(shape):
-        if len(data) != _product(shape[: depth + 1]):
+    while values and type(values[0]) is list and depth < len(shape):
+        if len(values) != _product(shape[: depth + 1]):
             break
-        if any(type(part) is not list or len(part) != len(data[0]) for part in data):
+        if any(type(part) is not list or len(part) != len(values[0]) for part in values):
             raise Refusal(400, f"input {shown(name)}: data is ragged, expected shape {shown(list(shape))}")
-        data = [value for part in data for value in part]
+        values = [value for part in values for value in part]
         depth += 1
-    if len(data) != expected:
-        text = f"input {shown(name)}: {len(data)} values, expected {expected} for shape {shown(list(shape))}"
+    if len(values) != expected:
+        text = f"input {shown(name)}: {len(values)} values, expected {expected} for shape {shown(list(shape))}"
         raise Refusal(400, text)
-    return data
+    return values
 
 
 def from_bytes(name: str, datatype: str, shape: Sequence[int], raw: memoryview) -> Any:

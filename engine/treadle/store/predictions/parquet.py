@@ -17,6 +17,7 @@ from treadle.store.predictions.window import Source, Window, load, newest, sourc
 from treadle.store.scratch import replace_file, sync_folder, temporary
 
 PART = 128 << 20  # bytes of segments that go into one Parquet file
+KEEP_WINDOWS = 86400.0  # seconds
 UNSEEN = ("shadow",)  # arms that a window leaves out: nobody saw their answers
 
 
@@ -69,23 +70,29 @@ def write_window(window: Window, path: str, scratch: str) -> None:
         row.pop("_shadow_of", None)
     part = temporary(scratch)
     parquet.write_table(_table(pa, rows), part)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
     os.rename(part, path)
+    for name in os.listdir(folder):  # windows of the past are made again if ever they are asked for
+        other = os.path.join(folder, name)
+        with suppress(FileNotFoundError):
+            if os.stat(other).st_mtime < os.stat(path).st_mtime - KEEP_WINDOWS:
+                os.unlink(other)
 
 
 def join(rows: Sequence[dict[str, Any]], outcomes: Iterable[dict[str, Any]]) -> None:
     """Put each outcome into the row that it belongs to; `rows` are in order of time."""
     by_request: dict[tuple[str, int], dict[str, Any]] = {}
     by_unit: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_request[row["_request_id"], row["_row"]] = row
-        by_unit.setdefault(row["_unit"], []).append(row)
-    features = {name for row in rows for name in row}
+    for known in rows:
+        by_request[known["_request_id"], known["_row"]] = known
+        by_unit.setdefault(known["_unit"], []).append(known)
+    features = {name for known in rows for name in known}
     for one in sorted(outcomes, key=lambda one: (one["at"], one["received"])):
         if one["request_id"]:
-            row = by_request.get((one["request_id"], one["row"]))
+            row: dict[str, Any] | None = by_request.get((one["request_id"], one["row"]))
         else:
-            earlier = [row for row in by_unit.get(one["unit"], []) if row["_at"] <= one["at"]]
+            earlier = [known for known in by_unit.get(one["unit"], []) if known["_at"] <= one["at"]]
             row = earlier[-1] if earlier else None
         if row is not None:
             name = one["metric"]
