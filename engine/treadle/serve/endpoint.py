@@ -172,9 +172,8 @@ class Endpoint:
             self._metrics.answered(self.name, lane.version, assigned.arm, status, latency)
             self._answers.append((done, Answer(version, assigned.arm, values, refusal)))
             arms = self.arms
-            if arms is not None and arms.challenger is not None and refusal is None and lane is arms.champion:
-                if mirrored(arms.traffic, ask.request_id):
-                    self._shadow(arms.challenger, ask.table, record)
+            if refusal is None and arms is not None and arms.challenger is not None and lane is arms.champion:
+                self._shadow(arms.challenger, arms.traffic, ask.table, record)
 
         lane.put(Waiting(ask.table, ask.received, predicted))
 
@@ -202,8 +201,10 @@ class Endpoint:
             return [str(one) for one in named], True
         return [ask.request_id], False
 
-    def _shadow(self, lane: Lane, table: Table, seen: Prediction) -> None:
-        """Predict unseen, when the loop has nothing else to do; dropped and counted when that falls behind."""
+    def _shadow(self, lane: Lane, traffic: Traffic | None, table: Table, seen: Prediction) -> None:
+        """Predict unseen, after the answers have gone; dropped and counted when that falls behind."""
+        if not mirrored(traffic, seen.request_id):
+            return
         if len(self._mirror) >= 64:
             self._metrics.count("shadow_dropped_total", self.name)
             return

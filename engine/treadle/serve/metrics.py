@@ -152,7 +152,7 @@ def exposition(snapshots: Iterable[Snapshot], now: float) -> str:
             alive += 1
             loaded |= set(one.loaded)
     lines: list[str] = []
-    samples = [(series, value) for series, value in counters.items()]
+    samples = list(counters.items())
     samples += [(series, 1.0) for series in loaded]
     samples += [(series, total / number) for series, (total, number) in apart.items() if number]
     samples.append((Series("workers"), float(alive)))

@@ -31,6 +31,15 @@ ERRORS = {
     "504": "waited too long",
 }
 
+FEEDBACK_ERRORS = {
+    "400": ERRORS["400"],
+    "401": "the token is missing or wrong",
+    "403": "this place may not change state",
+    "413": ERRORS["413"],
+    "415": ERRORS["415"],
+    "503": "could not be stored",
+}
+
 
 def document(models: Mapping[str, ModelVersion]) -> dict[str, Any]:
     """OpenAPI 3.1 of the models in memory."""
@@ -189,7 +198,7 @@ def _feedback() -> dict[str, Any]:
         ),
         "responses": {
             "200": {"description": "stored, durably", "content": {"application/json": {"schema": {"type": "object"}}}},
-            **{code: _content(text, "Error") for code, text in (("400", "wrong"), ("401", "no token"), ("403", "not from there"), ("413", "too large"), ("415", "unknown encoding"), ("503", "not stored"))},
+            **{code: _content(text, "Error") for code, text in FEEDBACK_ERRORS.items()},
         },
     }  # fmt: skip
 

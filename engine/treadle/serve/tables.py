@@ -104,7 +104,7 @@ class Checker:
 
     def flat(self, values: list[Any], rows: int) -> Table:
         """A table from rows * fields values in row order."""
-        if self.doubles and set(map(type, values)) <= NUMBERS:
+        if rows and self.doubles and set(map(type, values)) <= NUMBERS:
             try:
                 block = np.array(values, dtype="<f8").reshape(rows, len(self.fields))
             except OverflowError:
@@ -153,7 +153,7 @@ class Checker:
 
     def array(self, block: Any) -> Table:
         """A table from a 2-D array with a column for every field."""
-        if self.doubles and block.dtype.kind == "f":
+        if len(block) and self.doubles and block.dtype.kind == "f":
             if not np.isfinite(block).all():
                 row, place = np.argwhere(~np.isfinite(block))[0]
                 raise self.bad(self.signature.inputs[place], int(row), float(block[row, place]))
@@ -212,7 +212,8 @@ class Checker:
 
     def _numbers(self, field: Field, values: list[Any]) -> Any:
         try:
-            column = np.array(values, dtype=NUMPY[field.dtype])
+            with np.errstate(over="ignore"):  # found and named below
+                column = np.array(values, dtype=NUMPY[field.dtype])
         except OverflowError:
             column = None
         if column is None or (field.dtype == "float" and np.isinf(column).any()):
