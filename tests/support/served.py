@@ -190,7 +190,7 @@ def serving(
             served.listener = Listener(app.handle, limits)
             follower = Follower(shelf, served.endpoints, loop, said.append)
             follower.start()
-            server = await loop.create_server(served.listener.connect, sock=listening)
+            served.listener.listen(listening, 64)
             stop = asyncio.Event()
             served.stop = lambda: loop.call_soon_threadsafe(stop.set)  # type: ignore[attr-defined]
             started.set()
@@ -198,12 +198,12 @@ def serving(
                 served.listener.sweep(loop.time())
                 await asyncio.sleep(0.05)
             follower.stop()
-            server.close()
             served.listener.stop()
             while served.listener.connections:
                 await asyncio.sleep(0.01)
             for journal in journals.values():
                 journal.close()
+            listening.close()
 
         def main() -> None:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -76,6 +76,7 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
 
             serving = Serving(
                 models=names,
+                workers=options.workers,
                 store=store,
                 meeting=meeting,
                 limits=limits,

@@ -5,11 +5,12 @@ time between requests. An answer too early to read the body is sent, and what st
 """
 
 import asyncio
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -52,10 +53,43 @@ class Listener:
         self.limits = limits
         self.connections: set[Connection] = set()
         self.stopping = False
+        self._opening: set[asyncio.Task[Any]] = set()
 
-    def connect(self) -> "Connection":
-        """A new connection, for loop.create_server."""
-        return Connection(self)
+    def listen(self, listening: socket.socket, burst: int) -> None:
+        """Accept up to `burst` connections per turn of the loop.
+
+        Event loops accept one per turn; behind a slow model, clients that open a connection per request would then
+        be answered one per prediction instead of together. Workers that share a socket take few at a time, so that
+        one does not take them all.
+        """
+        self._listening, self._burst = listening, burst
+        asyncio.get_running_loop().add_reader(listening, self._accept)
+
+    def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(self._burst):
+            try:
+                client, _ = self._listening.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError:  # no descriptors left: wait until some are given back
+                loop.remove_reader(self._listening)
+                loop.call_later(0.1, self._resume)
+                return
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = loop.create_task(loop.connect_accepted_socket(lambda: Connection(self), client))
+            self._opening.add(task)
+            task.add_done_callback(self._opened)
+
+    def _opened(self, task: "asyncio.Task[Any]") -> None:
+        self._opening.discard(task)
+        if not task.cancelled():
+            task.exception()  # a client that left at once is nobody's concern
+
+    def _resume(self) -> None:
+        if not self.stopping:
+            asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
     def sweep(self, now: float) -> None:
         """Close the connections whose time is up; called about every second with the loop's time."""
@@ -64,6 +98,8 @@ class Listener:
 
     def stop(self) -> None:
         """Close idle connections at once and the others after their answer."""
+        if not self.stopping:
+            asyncio.get_running_loop().remove_reader(self._listening)
         self.stopping = True
         for connection in list(self.connections):
             connection.close_if_idle()

@@ -33,6 +33,7 @@ class Serving(Struct, frozen=True, kw_only=True):
     """What a server is asked to do; `store` is `.treadle`, `meeting` a folder in which workers leave counters."""
 
     models: tuple[str, ...]
+    workers: int
     store: str
     meeting: str
     limits: Limits
@@ -61,12 +62,11 @@ async def _serve(serving: Serving, listening: socket.socket, board: mmap.mmap, n
     listener = Listener(app.handle, serving.limits)
     follower = Follower(serving.shelf(), endpoints, loop, _say)
     follower.start()
-    server = await loop.create_server(listener.connect, sock=listening, backlog=2048)
+    listener.listen(listening, 64 if serving.workers == 1 else 2)
     gc.freeze()
     beat = asyncio.create_task(_beat(serving, listener, endpoints, journals, metrics, board, number, own))
     await stop.wait()
     follower.stop()
-    server.close()
     await _drain(listener, serving.limits.stop)
     beat.cancel()
     code = 0
