@@ -105,8 +105,8 @@ class Listener:
             connection.close_if_idle()
 
     def busy(self) -> int:
-        """How many connections still wait for an answer."""
-        return sum(1 for connection in self.connections if connection.answering)
+        """How many connections are sending a request or wait for an answer."""
+        return sum(1 for connection in self.connections if connection.busy)
 
 
 class Connection(asyncio.Protocol):
@@ -268,9 +268,14 @@ class Connection(asyncio.Protocol):
         elif self._transport is not None:
             self._transport.abort() if self._paused else self._transport.close()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is on its way in, or an answer is due."""
+        return self.answering or self._reading
+
     def close_if_idle(self) -> None:
         """Close now unless an answer is due."""
-        if self._transport is not None and not self.answering and not self._reading:
+        if self._transport is not None and not self.busy:
             self._transport.close()
 
     def _next(self) -> None:

@@ -19,15 +19,15 @@ from msgspec import Struct
 
 from treadle.errors import InputError, input_error
 
-SLOT_SIZE = 16  # bytes per worker on the board, see worker.SLOT
+SLOT = struct.Struct("<ddd")  # a worker on the board: last sign of life (monotonic), ready, whether it replaces another
 PAUSE = 0.05  # seconds between looks at the workers
 COMPACT_EVERY = 600.0
-QUICK = 5.0  # a worker that dies sooner than this, three times in a row, will not live
+HOPELESS = 3  # workers in a row that ended before they were ready
 Work = Callable[[socket.socket, mmap.mmap, int], int]
 
 
 class Place(Struct):
-    """A worker's place: its process, when it was forked (monotonic), and how often it died early in a row."""
+    """A worker's place: its process, when it was forked (monotonic), and how many in a row were never ready."""
 
     number: int
     pid: int = 0
@@ -61,7 +61,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def supervise(listening: socket.socket, work: Work, orders: Orders) -> int:
     """Keep the workers alive until SIGTERM or SIGINT, then stop them; returns the exit code."""
-    board = mmap.mmap(-1, max(orders.workers * SLOT_SIZE, mmap.PAGESIZE))
+    board = mmap.mmap(-1, max(orders.workers * SLOT.size, mmap.PAGESIZE))
     stopping: list[int] = []
     before = {
         sign: signal.signal(sign, lambda number, _: stopping.append(number)) for sign in (signal.SIGTERM, signal.SIGINT)
@@ -80,9 +80,9 @@ def supervise(listening: socket.socket, work: Work, orders: Orders) -> int:
                     helper = 0
                     continue
                 place = next(one for one in places if one.pid == pid)
-                place.early = place.early + 1 if now - place.since < QUICK else 0
-                if place.early >= 3:
-                    _say(f"worker {pid} {_fate(status)}, for the third time at its start: giving up")
+                place.early = 0 if _slot(board, place)[1] else place.early + 1
+                if place.early >= HOPELESS:
+                    _say(f"worker {pid} {_fate(status)} before it was ready, as did those before it: giving up")
                     code = 1
                     stopping.append(0)
                     break
@@ -112,7 +112,7 @@ def _fork(place: Place, listening: socket.socket, work: Work, board: mmap.mmap) 
     sys.stdout.flush()
     sys.stderr.flush()
     place.since = time.monotonic()
-    board[place.number * SLOT_SIZE : (place.number + 1) * SLOT_SIZE] = bytes(SLOT_SIZE)
+    SLOT.pack_into(board, place.number * SLOT.size, 0.0, 0.0, float(place.pid != 0))
     place.pid = os.fork()
     if place.pid == 0:
         _leave(lambda: work(listening, board, place.number))
@@ -172,7 +172,7 @@ def _stop(pids: list[int], seconds: float) -> None:
 
 
 def _slot(board: mmap.mmap, place: Place) -> tuple[float, float]:
-    beat, ready = struct.unpack_from("<dd", board, place.number * SLOT_SIZE)
+    beat, ready, _ = SLOT.unpack_from(board, place.number * SLOT.size)
     return beat, ready
 
 

@@ -6,7 +6,6 @@ import mmap
 import os
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -24,9 +23,10 @@ from treadle.serve.journal import Journal, sync_all
 from treadle.serve.limits import Limits
 from treadle.serve.metrics import Metrics, publish
 from treadle.serve.shelf import Shelf
+from treadle.serve.supervise import SLOT
 
 READY = 1.0  # what a worker leaves in its place of the board once it can answer
-SLOT = struct.Struct("<dd")  # last sign of life (monotonic), whether ready
+PATIENCE = 20.0  # seconds until a worker that replaces another accepts connections even if it is not ready
 
 
 class Serving(Struct, frozen=True, kw_only=True):
@@ -62,9 +62,11 @@ async def _serve(serving: Serving, listening: socket.socket, board: mmap.mmap, n
     listener = Listener(app.handle, serving.limits)
     follower = Follower(serving.shelf(), endpoints, loop, _say)
     follower.start()
-    listener.listen(listening, 64 if serving.workers == 1 else 2)
     gc.freeze()
     beat = asyncio.create_task(_beat(serving, listener, endpoints, journals, metrics, board, number, own))
+    if SLOT.unpack_from(board, number * SLOT.size)[2]:
+        await _ready(endpoints, stop)
+    listener.listen(listening, 64 if serving.workers == 1 else 2)
     await stop.wait()
     follower.stop()
     await _drain(listener, serving.limits.stop)
@@ -92,10 +94,11 @@ async def _beat(
 ) -> None:
     loop = asyncio.get_running_loop()
     published = 0.0
+    replaces = SLOT.unpack_from(board, number * SLOT.size)[2] != 0.0
     parent = os.getppid()
     while True:
         ready = READY if all(endpoint.arms is not None for endpoint in endpoints.values()) else 0.0
-        SLOT.pack_into(board, number * SLOT.size, time.monotonic(), ready)
+        SLOT.pack_into(board, number * SLOT.size, time.monotonic(), ready, float(replaces))
         if os.getppid() != parent:  # the supervisor was killed: nobody would replace or stop us
             os.kill(os.getpid(), signal.SIGTERM)
             parent = os.getppid()
@@ -115,6 +118,16 @@ async def _beat(
             for text in await loop.run_in_executor(None, sync_all, journals):
                 _say(text)
         await asyncio.sleep(0.1 if ready == 0.0 else 0.5)
+
+
+async def _ready(endpoints: Mapping[str, Endpoint], stop: asyncio.Event) -> None:
+    """Leave connections to the others, or in the queue, until this replacement can answer them.
+
+    The first workers do not wait: there is nobody else, and health checks must hear that nothing is ready.
+    """
+    end = time.monotonic() + PATIENCE
+    while not stop.is_set() and time.monotonic() < end and any(one.arms is None for one in endpoints.values()):
+        await asyncio.sleep(0.01)
 
 
 async def _drain(listener: Listener, seconds: float) -> None:
