@@ -75,7 +75,11 @@ def test_bad_csv(served: Served, number: int) -> None:
 
 def tensor(**change: Any) -> bytes:
     return json.dumps(
-        {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP64", "parameters": {"binary_data_size": 24}, **change}]}
+        {
+            "inputs": [
+                {"name": "x", "shape": [1, 3], "datatype": "FP64", "parameters": {"binary_data_size": 24}, **change}
+            ]
+        }
     ).encode()
 
 
@@ -160,7 +164,9 @@ def test_a_body_of_100_mb_is_refused_and_not_kept(served: Served) -> None:
         answer = client.recv(65536)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b'"error_code":"INVALID_PARAMETER_VALUE"' in answer
-    chunked = head + b"transfer-encoding: chunked\r\n\r\n" + (b"100000\r\n" + b"x" * (1 << 20) + b"\r\n") * 8 + b"0\r\n\r\n"
+    chunked = (
+        head + b"transfer-encoding: chunked\r\n\r\n" + (b"100000\r\n" + b"x" * (1 << 20) + b"\r\n") * 8 + b"0\r\n\r\n"
+    )
     assert served.raw(chunked).startswith(b"HTTP/1.1 413 ")
 
 
@@ -225,7 +231,9 @@ def test_paths_lead_nowhere(served: Served, path: str) -> None:
 
 def test_headers_do_not_split_the_answer(served: Served) -> None:
     for value in (b"a\r\nx-evil: 1", b"a\nx-evil: 1", "é".encode(), b"x" * 300):
-        data = b"GET /v2/models/m/infer HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-request-id: " + value + b"\r\n\r\n"
+        data = (
+            b"GET /v2/models/m/infer HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-request-id: " + value + b"\r\n\r\n"
+        )
         assert b"x-evil" not in served.raw(data, timeout=3).lower()
 
 

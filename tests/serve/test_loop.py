@@ -152,7 +152,9 @@ def test_what_waits_is_predicted_together_and_a_lone_request_at_once() -> None:
         assert model.calls == [1]
         model.calls.clear()
         many = b"".join(request_bytes(b'{"instances":[[%d,0,0]]}' % n) for n in range(8))
-        assert served.raw(many + request_bytes(b'{"instances":[[9,0,0]]}', b"connection: close\r\n")).count(b"200 OK") == 9
+        assert (
+            served.raw(many + request_bytes(b'{"instances":[[9,0,0]]}', b"connection: close\r\n")).count(b"200 OK") == 9
+        )
         model.pause = 0.1
         model.calls.clear()
         results: list[float] = []

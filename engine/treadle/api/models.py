@@ -82,12 +82,13 @@ def promote(move: Move, force: bool = False, path: str | os.PathLike[str] = ".")
     assert move.version is not None
     _version(store, move.name, str(move.version))
     _need_alias(move.alias)
-    barred = store.models.quarantined(move.name, move.at).get(move.version)
-    if barred is not None and not force:
-        until = time.strftime("%Y-%m-%d %H:%M", time.localtime(barred.until))
-        text = f"{move.name} version {move.version} is in quarantine until {until}: {barred.reason}"
-        raise input_error("quarantined-model", text, None, "--force promotes it all the same")
-    return store.models.move(move)
+    with store.models.transaction():
+        barred = store.models.quarantined(move.name, move.at).get(move.version)
+        if barred is not None and not force:
+            until = time.strftime("%Y-%m-%d %H:%M", time.localtime(barred.until))
+            text = f"{move.name} version {move.version} is in quarantine until {until}: {barred.reason}"
+            raise input_error("quarantined-model", text, None, "--force promotes it all the same")
+        return store.models.move(move)
 
 
 def rollback(move: Move, quarantine: float | None = None, path: str | os.PathLike[str] = ".") -> AliasEvent:
@@ -98,11 +99,11 @@ def rollback(move: Move, quarantine: float | None = None, path: str | os.PathLik
     """
     store = open_project(path).store
     _need_name(store, move.name)
-    aliases = store.models.aliases(move.name)
-    if move.alias not in aliases:
-        raise _no_alias(move.name, move.alias, aliases)
-    now = aliases[move.alias]
-    with store.database.transaction():
+    with store.models.transaction():
+        aliases = store.models.aliases(move.name)
+        if move.alias not in aliases:
+            raise _no_alias(move.name, move.alias, aliases)
+        now = aliases[move.alias]
         before = earlier(store.models.events(move.name, move.alias), store.models.quarantined(move.name, move.at))
         if before is None:
             text = f"{move.name}@{move.alias} has been no other version before {now}"

@@ -1,13 +1,16 @@
 """From a step that returned a model's card to the version that goes into the registry."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 
-from msgspec import ValidationError, convert
+from msgspec import ValidationError, convert, structs
 
 from treadle.domain.artifact import Artifact
 from treadle.domain.model import ModelVersion, Signature
 from treadle.domain.plan import PlannedStep
 from treadle.domain.run import RunRecord, StepRecord
+from treadle.errors import CodecError
+from treadle.run.decide import Decider, Decision
 from treadle.store import Store
 from treadle.store.codecs import CARD, CardCodec
 from treadle.store.objects import LIST
@@ -18,6 +21,58 @@ ACTOR = "run"
 
 class Unregistrable(ValueError):
     """A card that cannot become a version, in words for the user."""
+
+
+class Registrar:
+    """The versions that the cards of one run's steps describe, on their way into the registry."""
+
+    def __init__(self, store: Store, run: RunRecord, steps: Mapping[str, PlannedStep], decider: Decider) -> None:
+        self._store = store
+        self._run = run
+        self._steps = steps
+        self._decider = decider
+        self.waiting: list[tuple[ModelVersion, str]] = []  # each with the digest of its card
+
+    def take(
+        self,
+        step: PlannedStep,
+        done: StepRecord,
+        outputs: Mapping[str, Mapping[str, Artifact]],
+        records: Mapping[str, StepRecord],
+        decisions: Mapping[str, Decision],
+    ) -> str:
+        """Note the version of a step that returned a card, now or when it ran, unless it is registered already.
+
+        Returns what keeps it out of the registry, in words: the step itself has done its work.
+        """
+        card = card_of(done)
+        if card is None:
+            return ""
+        try:
+            model = model_of(step, outputs)
+            if self._store.models.known(model.digest, card.digest):
+                return ""
+            version = draft(self._run, done, model, self._store, time.time())
+        except (Unregistrable, CodecError) as error:
+            return str(error)
+        above = upstream(step, self._steps)
+        lineage = {one.id: self._parts(one.id, records, decisions) for one in above if one.kind != "gather"}
+        data = data_of(above, lambda name: self._decider.data(name).digest)
+        self.waiting.append((structs.replace(version, lineage=lineage, data=data), card.digest))
+        return ""
+
+    def register(self) -> list[ModelVersion]:
+        """Put what waits into the registry, and return what is new there; part of the caller's transaction."""
+        entries, self.waiting = self.waiting, []
+        registered = [self._store.models.register(version, card, ACTOR) for version, card in entries]
+        return [version for version, new in registered if new]
+
+    def _parts(self, step: str, records: Mapping[str, StepRecord], decisions: Mapping[str, Decision]) -> dict[str, str]:
+        """The manifest of the key that a step of this run has, or had when it ran."""
+        if step in decisions:
+            return decisions[step].key.parts
+        result = self._store.results.get(records[step].key)
+        return result.parts if result is not None else {}
 
 
 def card_of(done: StepRecord) -> Artifact | None:

@@ -12,4 +12,5 @@ class Predictor(Protocol):
     version: ModelVersion
 
     def predict(self, columns: Mapping[str, Any]) -> Any:
-        """columns: name -> 1-D numpy array of equal length (object dtype for strings, NaN/None for missing), in any order; returns a numpy array, 1-D of rows, or 2-D (rows, outputs)."""
+        """columns: name -> 1-D numpy array of equal length (object dtype for strings, NaN/None for missing), in any
+        order; returns a numpy array, 1-D of rows, or 2-D (rows, outputs)."""

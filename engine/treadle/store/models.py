@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from msgspec import Struct, structs
@@ -70,6 +71,9 @@ class ModelsDoor(Protocol):
     def changes(self) -> int:
         """A number that grows with every change: cheap, for those who poll."""
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """Changes inside become visible together, or none does, and nobody else's come in between."""
+
 
 class Models:
     """The registry in the project's own database."""
@@ -129,6 +133,9 @@ class Models:
 
     def changes(self) -> int:
         return int(self._database.rows("SELECT count FROM model_changes")[0][0])
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._database.transaction()
 
     # inside a transaction
 

@@ -47,7 +47,8 @@ MODELS = (
     "CREATE TABLE model_changes (count INTEGER NOT NULL)",
     "INSERT INTO model_changes VALUES (0)",
     *(
-        f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{table} is append only'); END"
+        f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append only'); END"
         for table in ("model_versions", "alias_events", "model_quarantine")
         for verb in ("UPDATE", "DELETE")
     ),

@@ -1,6 +1,7 @@
 """What may be deleted, and deleting it; and proving that everything stored is whole.
 
-An object stays while a result, a recent run, a registered model or a root refers to it, and for a while after it was made or used.
+An object stays while a result, a recent run, a registered model or a root refers to it, and for a while after it
+was made or used.
 """
 
 import os

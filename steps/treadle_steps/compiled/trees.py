@@ -3,6 +3,7 @@
 A node's two children lie side by side, so that a comparison is the offset of the next node; a leaf leads to itself.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -205,7 +206,9 @@ def _narrow(x: Any, gaps: bool) -> Any:
 
 def _takes_gaps(model: Any) -> bool:
     try:
-        model.predict(np.full((1, model.n_features_in_), np.nan, dtype=np.float32))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the columns have no names
+            model.predict(np.full((1, model.n_features_in_), np.nan, dtype=np.float32))
     except ValueError:
         return False
     return True
