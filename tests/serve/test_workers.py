@@ -18,7 +18,7 @@ from treadle.store.predictions import find_window, model_folder
 from treadle.store.predictions.segments import Answers, Results
 from treadle.store.predictions.window import load
 
-SOAK = 15.0  # seconds; benchmarks/soak.py runs the long one
+SOAK, SWAP, KILL = 15.0, 1.0, 4  # seconds, seconds, swaps between kills; benchmarks/soak.py has longer ones
 
 
 class Server:
@@ -231,10 +231,10 @@ def test_soak(start: Callable[[int], Server]) -> None:
     end = time.monotonic() + SOAK
     version = tick = 1
     while time.monotonic() < end:
-        time.sleep(1)
+        time.sleep(SWAP)
         version, tick = 3 - version, tick + 1
         server.promote(version)
-        if tick % 4 == 0:
+        if tick % KILL == 0:
             kills.append(time.monotonic())
             os.kill(server.workers()[0], signal.SIGKILL)
             server.until(lambda: len(server.workers()) == 2, "two workers")
