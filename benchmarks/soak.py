@@ -1,4 +1,6 @@
-"""Ten minutes of requests with a swap every 5 s and a kill -9 of a worker every 20 s: `python benchmarks/soak.py [SECONDS]`.
+"""Ten minutes of requests with a swap every 5 s and a kill -9 of a worker every 20 s.
+
+python benchmarks/soak.py [SECONDS]
 
 The same test as tests/serve/test_workers.py::test_soak, longer; it also watches the memory of the workers.
 """

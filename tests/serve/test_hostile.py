@@ -220,8 +220,9 @@ def test_slow_clients_are_let_go(served: Served) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v2/models/..%2f..%2fetc%2fpasswd/infer", "/v2/models/../../etc/infer", "/v2/models/%00/infer", "/v2/models//infer",
-     "/v2/models/m%2Finfer", "/v2/models/m/versions/..%2f1/infer", "/v2/models/m/versions/-1/infer", "/v1/models/..:predict",
+    ["/v2/models/..%2f..%2fetc%2fpasswd/infer", "/v2/models/../../etc/infer", "/v2/models/%00/infer",
+     "/v2/models//infer", "/v2/models/m%2Finfer", "/v2/models/m/versions/..%2f1/infer",
+     "/v2/models/m/versions/-1/infer", "/v1/models/..:predict",
      "/v2/models/m/versions/99999999999999999999/infer", "/v2/models/%ff%fe/infer", "/feedback/..", "//invocations"],
 )  # fmt: skip
 def test_paths_lead_nowhere(served: Served, path: str) -> None:

@@ -66,7 +66,7 @@ def test_all_doubles_are_one_block_and_joined_in_order() -> None:
 
 @pytest.mark.parametrize("value", [None, True, "1", [1], {}, 10**400])
 def test_a_block_takes_numbers_alone(value: object) -> None:
-    with pytest.raises(Refusal, match="field 'b', row 0"):
+    with pytest.raises(Refusal, match=r"field 'b', row 0"):
         Checker(THREE).rows([[1, value, 3]])
 
 
@@ -86,7 +86,7 @@ def test_floats_of_32_bits_do_not_become_infinite() -> None:
     checker = Checker(Signature((Field("x", "float"),)))
     assert checker.named({"x": [1.5]}, 1).columns["x"].dtype == np.float32
     for column in ([1e39], np.array([1e39])):
-        with pytest.raises(Refusal, match="field 'x', row 0: 1e[+]39 is not a finite number"):
+        with pytest.raises(Refusal, match=r"field 'x', row 0: 1e[+]39 is not a finite number"):
             checker.named({"x": column}, 1)
 
 

@@ -1,7 +1,6 @@
 """Paths → dialects: which codec reads a request, which model answers it, in which shape it is refused."""
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from treadle.serve.access import Access
 from treadle.serve.encodings import decoded, encoded
 from treadle.serve.endpoint import Answer, Ask, Endpoint
 from treadle.serve.http import Request
+from treadle.serve.identity import AMZN, RequestIds, unit_of
 from treadle.serve.journal import Journal
 from treadle.serve.limits import Limits
 from treadle.serve.metrics import Metrics, collect, exposition
@@ -25,8 +25,6 @@ from treadle.version import __version__
 JSON = (b"content-type", b"application/json")
 OCTETS = (b"content-type", b"application/octet-stream")
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
-SAFE_ID = re.compile(r"[!-~]{1,128}\Z")  # printable ASCII: it goes back in a header
-AMZN = b"x-amzn-sagemaker-"
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 FIXED: dict[str, tuple[str, ...]] = {
     "/ping": ("GET",), "/health": ("GET",), "/version": ("GET",), "/execution-parameters": ("GET",),
@@ -58,8 +56,7 @@ class App:
         self._metrics = metrics
         self._access = access
         self._folder, self._own = meeting
-        self._prefix = os.urandom(8).hex()
-        self._number = 0
+        self._ids = RequestIds()
         self._infer = {f"/v2/models/{name}/infer": endpoint for name, endpoint in endpoints.items()}
         self._only = next(iter(endpoints.values()))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,7 +87,7 @@ class App:
         inference, tail = v2.parse(body, request.headers.get(v2.LENGTH_HEADER), signature)
         v2.check_outputs(inference, signature)
         table = v2.table(inference, tail, checker)
-        request_id = self._request_id(request, inference.id)
+        request_id = self._ids.take(request, inference.id)
 
         def finish(answer: Answer) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
             data, length = v2.encode(inference, answer.version, request_id, answer.values)
@@ -120,7 +117,7 @@ class App:
                 return mlflow.encode_csv(answer.values), ((b"content-type", b"text/csv; charset=utf-8"),)
             return mlflow.encode(answer.values), (JSON,)
 
-        ask = self._ask(request, self._request_id(request, ""), table, params.get("unit_id"), None)
+        ask = self._ask(request, self._ids.take(request, ""), table, params.get("unit_id"), None)
         self._submit(request, endpoint, ask, finish)
 
     def _v1(self, request: Request, endpoint: Endpoint) -> None:
@@ -132,11 +129,11 @@ class App:
         def finish(answer: Answer) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
             return mlflow.encode(answer.values), (JSON,)
 
-        ask = self._ask(request, self._request_id(request, ""), table, parameters.get("unit_id"), None)
+        ask = self._ask(request, self._ids.take(request, ""), table, parameters.get("unit_id"), None)
         self._submit(request, endpoint, ask, finish)
 
     def _ask(self, request: Request, request_id: str, table: Table, unit: Any, version: int | None) -> Ask:
-        return Ask(request_id, request.received, table, self._unit(request, unit), version)
+        return Ask(request_id, request.received, table, unit_of(request, unit), version)
 
     def _submit(self, request: Request, endpoint: Endpoint, ask: Ask, finish: Finish) -> None:
         request_id = ask.request_id.encode()
@@ -169,31 +166,6 @@ class App:
             said = b"arm=%b,version=%b" % (arm, version)
             marks = (*marks, (b"x-amzn-sagemaker-custom-attributes", said))  # type: ignore[assignment]
         return marks
-
-    def _request_id(self, request: Request, own: str) -> str:
-        for given in (
-            request.headers.get(b"x-request-id", b"").decode("latin-1"),
-            request.headers.get(AMZN + b"inference-id", b"").decode("latin-1"),
-            own,
-        ):
-            if given and SAFE_ID.match(given):
-                return given
-        self._number += 1
-        return f"{self._prefix}-{self._number:x}"
-
-    def _unit(self, request: Request, parameter: Any) -> str:
-        """The unit that the request names: header, parameter, SageMaker's custom attributes, cookie."""
-        headers = request.headers
-        given = headers.get(b"x-unit-id")
-        if given:
-            return given.decode("latin-1")[:512]
-        if type(parameter) in (str, int):
-            return str(parameter)[:512]
-        attributes = headers.get(AMZN + b"custom-attributes")
-        if attributes:
-            return _named(attributes.decode("latin-1").replace(";", ",").split(","), "unit_id")
-        cookie = headers.get(b"cookie")
-        return _named(cookie.decode("latin-1").split(";"), "treadle_unit") if cookie else ""
 
     def _target(self, request: Request) -> Endpoint:
         name = request.headers.get(AMZN + b"target-model")
@@ -238,9 +210,9 @@ class App:
             text = exposition(collect(self._folder, self._own, self._metrics.snapshot(now)), now)
             request.reply(200, ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),), text.encode())
         elif path == "/docs":
-            self._page(request, ((b"content-type", b"text/html; charset=utf-8"), openapi.POLICY), openapi.page())
+            _page(request, ((b"content-type", b"text/html; charset=utf-8"), openapi.POLICY), openapi.page())
         elif path == "/openapi.json":
-            self._page(request, (JSON,), self._openapi())
+            _page(request, (JSON,), self._openapi())
         elif path == "/version":
             request.reply(200, (JSON,), __version__.encode())
         elif path == "/":
@@ -323,11 +295,6 @@ class App:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _page(self, request: Request, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> None:
-        body, encoding = encoded(body, request.headers.get(b"accept-encoding"))
-        extra = ((b"content-encoding", encoding),) if encoding else ()
-        request.reply(200, (*headers, *extra), body)
-
     def _openapi(self) -> bytes:
         models = {n: e.arms.champion.predictor.version for n, e in self._endpoints.items() if e.arms is not None}
         return _encode(openapi.document(models))
@@ -350,9 +317,7 @@ class App:
         request.reply(refusal.status, (*headers, *marks), body)
 
 
-def _named(pairs: list[str], wanted: str) -> str:
-    for pair in pairs:
-        name, equals, value = pair.strip().partition("=")
-        if equals and name.strip() == wanted:
-            return value.strip().strip('"')[:512]
-    return ""
+def _page(request: Request, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> None:
+    body, encoding = encoded(body, request.headers.get(b"accept-encoding"))
+    extra = ((b"content-encoding", encoding),) if encoding else ()
+    request.reply(200, (*headers, *extra), body)

@@ -49,7 +49,7 @@ class Listener:
     """The connections of one worker: what they share."""
 
     def __init__(self, handler: Handler, limits: Limits) -> None:
-        self.handler = handler
+        self._handler = handler
         self.limits = limits
         self.connections: set[Connection] = set()
         self.stopping = False
@@ -90,6 +90,16 @@ class Listener:
     def _resume(self) -> None:
         if not self.stopping:
             asyncio.get_running_loop().add_reader(self._listening, self._accept)
+
+    def handle(self, request: Request) -> None:
+        """Have a request answered; a mistake of ours fails this one, not the server."""
+        try:
+            self._handler(request)
+        except Exception as error:
+            context = {"message": f"{request.method} {request.path}", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            body = b'{"error":"the server failed; its log says why"}'
+            request.reply(500, ((b"content-type", b"application/json"),), body)
 
     def sweep(self, now: float) -> None:
         """Close the connections whose time is up; called about every second with the loop's time."""
@@ -285,15 +295,7 @@ class Connection(asyncio.Protocol):
         self.answering = True
         self.deadline = self._loop.time() + self._limits.wait + self._limits.hang
         self._transport.resume_reading()
-        self._handle(request)
-
-    def _handle(self, request: Request) -> None:
-        try:
-            self._listener.handler(request)
-        except Exception as error:
-            self._loop.call_exception_handler({"message": f"{request.method} {request.path}", "exception": error})
-            body = b'{"error":"the server failed; its log says why"}'
-            request.reply(500, ((b"content-type", b"application/json"),), body)
+        self._listener.handle(request)
 
     def _count(self, size: int) -> None:
         self._head += size
@@ -307,7 +309,7 @@ class Connection(asyncio.Protocol):
         request.refused = (413, f"the request's body is larger than {limit} bytes, which is the limit")
         if not self.answering:
             self._draining = self.answering = True
-            self._handle(request)
+            self._listener.handle(request)
 
     def _fail(self, status: int, text: str) -> None:
         """Answer what cannot be parsed, and close."""
