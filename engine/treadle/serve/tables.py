@@ -29,6 +29,7 @@ TYPES: dict[str, frozenset[type]] = {
     "datetime": frozenset((str,)),
 }
 NUMPY = {"boolean": "?", "integer": "<i4", "long": "<i8", "float": "<f4", "double": "<f8", "string": "O"}
+SIMPLE = {name: np.dtype(NUMPY[name]) for name in ("boolean", "long", "double", "string")}
 RANGES = {"integer": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 MISSING = type(None)
 NUMBERS = TYPES["double"]
@@ -191,6 +192,11 @@ class Checker:
     def _column(self, field: Field, values: list[Any]) -> Any:
         kinds = set(map(type, values))
         allowed = TYPES[field.dtype]
+        if field.dtype in SIMPLE and kinds <= allowed:  # nearly all columns of nearly all requests
+            try:
+                return np.array(values, dtype=SIMPLE[field.dtype])
+            except OverflowError:
+                pass  # the value that is too large is named below
         missing = MISSING in kinds
         if field.dtype in RANGES and float in kinds:
             values = [int(v) if type(v) is float and v.is_integer() else v for v in values]
