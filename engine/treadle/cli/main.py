@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("treadle.cli.data", "show data version by version, with lineage; compare two"),
     "models": ("treadle.cli.models", "list, show, promote, roll back and compare registered models"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
+    "serve": ("treadle.cli.serve", "serve models over HTTP, in the dialect that clients speak"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
 

@@ -14,6 +14,7 @@ from treadle.store.objects import Objects
 from treadle.store.plans import Plans
 from treadle.store.results import Results
 from treadle.store.tags import Tags
+from treadle.store.traffic import TrafficTable
 
 
 class Store(Struct, frozen=True):
@@ -30,6 +31,7 @@ class Store(Struct, frozen=True):
     files: FileDigests
     memo: Memo
     models: ModelsDoor
+    traffic: TrafficTable
     plans: Plans
     tags: Tags
     database: Database
@@ -51,6 +53,7 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         files=FileDigests(database),
         memo=Memo(database),
         models=Models(database),
+        traffic=TrafficTable(database),
         plans=Plans(os.path.join(folder, "plans")),
         tags=Tags(database),
         database=database,

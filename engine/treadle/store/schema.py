@@ -55,4 +55,6 @@ MODELS = (
     ),
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS)
+SERVING = ("CREATE TABLE traffic (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING)
