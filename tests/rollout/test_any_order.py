@@ -139,7 +139,7 @@ class AnyOrder(RuleBasedStateMachine):
         seed=st.integers(0, 2**32), rates=st.sampled_from([(0.2, 0.7), (0.2, 0.7), (0.4, 0.4)]), full=st.integers(0, 9)
     )
     def a_good_day(self, seed: int, rates: tuple[float, float], full: int) -> None:
-        """Without it hardly any walk would get as far as a promotion; now and then its windows are too thin to judge."""
+        """Without it hardly any walk would get as far as a promotion; some have windows too thin to judge."""
         for _ in range(6):
             self.users_come(60, rates, "none", seed)
             self.time_passes(1.1 * HOUR)

@@ -108,9 +108,7 @@ class RolloutSpec(Struct, frozen=True, kw_only=True):
         Enrolment(1.0, 0.0, True),
     )
     ramp: tuple[float, ...] = (0.75, 0.9, 1.0)
-    guardrails: tuple[Guardrail, ...] = (
-        Guardrail(metric="error_rate", max=0.01, min_requests=100, consecutive=2),
-    )
+    guardrails: tuple[Guardrail, ...] = (Guardrail(metric="error_rate", max=0.01, min_requests=100, consecutive=2),)
     limits: Limits = Limits()
     on_inconclusive: str = "keep_champion"
     rollback: Undo = Undo()
