@@ -54,6 +54,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.promoted: list[int] = []
         self.version = 4
         self.windows = 0
+        self.full = 0  # windows since the last move that could be judged
 
     @property
     def current(self) -> Rollout | None:
@@ -126,6 +127,7 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def a_window_ends(self, value: float, requests: int, again: bool) -> None:
         self.windows += not again
+        self.full += requests >= 10 and value == value
         self.turn(
             Evidence(windows=(GuardWindow("error_rate", self.windows, Reading(0, 50), Reading(value, requests)),))
         )
@@ -173,6 +175,9 @@ class AnyOrder(RuleBasedStateMachine):
         old, new = before.state.phase, after.state.phase
         if new in ORDER:
             assert ORDER.index(new) - ORDER.index(old) in (0, 1), (old, new)
+        if (old, before.state.index) != (new, after.state.index):
+            assert self.full or old not in ("step", "ramp") or new not in ORDER, "moved on without a window to judge by"
+            self.full = 0
         assert after.state.clock >= before.state.clock
         assert machine.traffic(after).split in (0.0, 0.5) or new in ("ramp", "baked", "done")
 

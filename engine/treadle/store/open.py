@@ -8,6 +8,7 @@ from treadle.store.database import Database
 from treadle.store.files import FileDigests
 from treadle.store.history import History
 from treadle.store.leases import Leases
+from treadle.store.ledger import Ledger
 from treadle.store.memo import Memo
 from treadle.store.objects import Objects
 from treadle.store.plans import Plans
@@ -28,6 +29,7 @@ class Store(Struct, frozen=True):
     files: FileDigests
     memo: Memo
     plans: Plans
+    ledger: Ledger
     database: Database
     notices: list[str]
 
@@ -47,6 +49,7 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         files=FileDigests(database),
         memo=Memo(database),
         plans=Plans(os.path.join(folder, "plans")),
+        ledger=Ledger(database),
         database=database,
         notices=notices,
     )
