@@ -15,6 +15,8 @@ import shutil
 from collections.abc import Callable, Set
 from typing import Any
 
+from msgspec import structs
+
 from treadle.code import Project
 from treadle.domain import run as record
 from treadle.domain.artifact import Artifact
@@ -30,13 +32,14 @@ from treadle.domain.event import (
     StepSkipped,
     StepStarted,
 )
+from treadle.domain.model import ModelVersion
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.run import RunRecord, StepRecord
 from treadle.domain.task import Failure, Files, Outcome, Stored, Task
 from treadle.errors import CodecError, InputError
 from treadle.executors.base import Executor
 from treadle.expression import ExpressionError
-from treadle.run import estimate, gate
+from treadle.run import estimate, gate, register
 from treadle.run.admission import Admission
 from treadle.run.decide import Decider, Decision
 from treadle.run.gather import gather
@@ -123,6 +126,7 @@ class _Runner:
         self._queue: list[Decision] = []
         self._unsaved: list[StepRecord] = []
         self._results: list[Result] = []
+        self._versions: list[tuple[ModelVersion, str]] = []  # to be registered, each with the digest of its card
 
     # the walk
 
@@ -417,11 +421,40 @@ class _Runner:
         self._set(_with_gates(done, verdicts))
         broken = next((v for v in verdicts if not v.passed), None)
         if broken is None:
+            self._register(step, done)
             self.schedule.finish(step.id)
             return
         figures = ", ".join(f"{name} = {value:.6g}" for name, value in broken.values.items()) or broken.note
         reason = f"the gate of '{step.id}' did not hold: {broken.text} ({figures})"
         self._skipped(self.schedule.stop_below(step.id, reason))
+
+    def _register(self, step: PlannedStep, done: StepRecord) -> None:
+        """A step that returned a model's card, now or when it ran: its version, if it is not there yet, is on its way.
+
+        What keeps it out of the registry is a notice: the step itself has done its work.
+        """
+        card = register.card_of(done)
+        if card is None:
+            return
+        try:
+            model = register.model_of(step, self.outputs)
+            if self.store.models.known(model.digest, card.digest):
+                return
+            version = register.draft(self.start, done, model, self.store, self.clock())
+        except (register.Unregistrable, CodecError) as error:
+            self._say(f"no model was registered: {error}", step.id)
+            return
+        above = register.upstream(step, self.steps)
+        data = register.data_of(above, lambda name: self.decider.data(name).digest)
+        lineage = {one.id: parts for one in above if (parts := self._parts(one.id))}
+        self._versions.append((structs.replace(version, lineage=lineage, data=data), card.digest))
+
+    def _parts(self, step: str) -> dict[str, str]:
+        """The manifest of the key that a step of this run has, or had when it ran."""
+        if step in self.decisions:
+            return self.decisions[step].key.parts
+        result = self.store.results.get(self.records[step].key)
+        return result.parts if result is not None else {}
 
     def _save(self, step: PlannedStep, artifact: Artifact, path: str) -> None:
         """Keep the copy in the project's tree; a damaged object is a notice, and a miss the next time."""
@@ -467,14 +500,19 @@ class _Runner:
 
     def _flush(self) -> None:
         """Everything that ended since the last turn becomes durable in one transaction."""
-        if not self._results and not (self._unsaved and (self._executor is not None or self.schedule.over)):
+        ended = bool(self._unsaved) and (self._executor is not None or self.schedule.over)
+        if not self._results and not self._versions and not ended:
             return
         with self.store.database.transaction():
             if self._results:
                 self.store.results.put(self._results)
                 self.store.leases.release([result.key for result in self._results])
             self.store.history.add_steps(self.start.run_id, self._unsaved)
-        self._results, self._unsaved = [], []
+            registered = [self.store.models.register(*entry, register.ACTOR) for entry in self._versions]
+        self._results, self._unsaved, self._versions = [], [], []
+        for version, new in registered:
+            if new:
+                self._say(f"registered {version.name} version {version.version}", version.step)
 
     def _say(self, text: str, step: str = "") -> None:
         self.notify(Notice(run_id=self.start.run_id, at=self.clock(), text=text, step=step))

@@ -1,6 +1,6 @@
 """What may be deleted, and deleting it; and proving that everything stored is whole.
 
-An object stays while a result, a recent run or a root refers to it, and for a while after it was made or used.
+An object stays while a result, a recent run, a registered model or a root refers to it, and for a while after it was made or used.
 """
 
 import os
@@ -65,6 +65,9 @@ def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float
             kept_keys.add(record.key)
             for artifact in record.outputs.values():
                 kept.update(store.objects.parts(artifact))
+    for name in store.models.names():
+        for version in store.models.versions(name):
+            kept.update(store.objects.parts(version.artifact))
     going: list[Result] = []
     for result in store.results.all():
         if result.key in kept_keys or result.created > cutoff or result.pipeline in busy:
