@@ -45,9 +45,7 @@ class Ledger:
 
         return self._database.write(add)
 
-    def entries(
-        self, kind: str = "", subject: str = "", limit: int = 100, since: float | None = None
-    ) -> Entries:
+    def entries(self, kind: str = "", subject: str = "", limit: int = 100, since: float | None = None) -> Entries:
         """The newest entries, oldest of them first. `kind` also finds what begins with it and a dot."""
         where, values = ["1"], []
         if kind:
