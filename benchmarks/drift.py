@@ -52,7 +52,7 @@ def floor(folder: Path) -> int:
     import pyarrow.parquet as pq
 
     with Clock():
-        file = pq.ParquetFile(folder / "current.parquet", memory_map=True)
+        file = pq.ParquetFile(folder / "current.parquet")
         for name in file.schema_arrow.names:
             file.read(columns=[name])
     return -1

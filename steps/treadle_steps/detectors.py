@@ -107,7 +107,8 @@ def domain_classifier(reference: pd.Series, current: pd.Series) -> Found:
     sides = [_sample(column, rng) for column in (reference, current)]
     side = np.r_[np.zeros(len(sides[0])), np.ones(len(sides[1]))]
     words = pd.concat(sides).astype(str).to_numpy()
-    model = make_pipeline(TfidfVectorizer(token_pattern=r"\S+", max_features=5000), LogisticRegression(solver="liblinear"))
+    reader = TfidfVectorizer(token_pattern=r"\S+", max_features=5000)
+    model = make_pipeline(reader, LogisticRegression(solver="liblinear"))
     try:
         scores = cross_val_predict(model, words, side, cv=5, method="decision_function")
     except ValueError as error:

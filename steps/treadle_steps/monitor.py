@@ -94,12 +94,7 @@ def drift(
     before = past.read(reference, columns, at, every, min_rows)
     never = [at] if at is not None and at not in (columns or []) else []
     chosen, skipped = _choose(before, now, columns, [*(exclude or []), *never])
-    unknown = [name for name in deltas or {} if name not in chosen]
-    if unknown:
-        raise StepError(f"deltas: '{unknown[0]}' is not judged", suggestion(unknown[0], chosen))
-    if prediction is not None and prediction not in chosen:
-        raise StepError(f"prediction: '{prediction}' is not judged", suggestion(prediction, chosen))
-    limits = {name: PREDICTION_DELTA if name == prediction else delta for name in chosen} | (deltas or {})
+    limits = _limits(chosen, delta, deltas or {}, prediction)
     whole = Windows(None, [slice(0, now.rows)], [0.0], [0.0], 0)
     made = whole if at is None else cut(stamps(now.column(at)), every, seconds(lateness, "lateness"), min_rows)
     terms = Terms(
@@ -126,16 +121,30 @@ def drift(
         facts |= {"importance": weight[name], "verdict": verdict.sentence(name, facts)}
     report = {"method": method, "delta": delta, "fdr": fdr, "alarm": alarm.raised, "reason": alarm.reason}
     report |= {"windows": _spans(made), "late_rows": made.late, "columns": judged, "skipped": skipped}
-    figures = DriftMetrics(
+    figures = _figures(judged, len(chosen), made, alarm)
+    return Drift(report, figures, render(report, before.profiles))
+
+
+def _limits(chosen: list[str], delta: float, deltas: dict[str, float], prediction: str | None) -> dict[str, float]:
+    """The least effect of each column; raises StepError for a name that is not judged."""
+    for what, names in (("deltas", list(deltas)), ("prediction", [prediction] if prediction is not None else [])):
+        for name in names:
+            if name not in chosen:
+                raise StepError(f"{what}: '{name}' is not judged", suggestion(name, chosen))
+    return {name: PREDICTION_DELTA if name == prediction else delta for name in chosen} | deltas
+
+
+def _figures(judged: dict[str, dict[str, Any]], columns: int, made: Windows, alarm: verdict.Alarm) -> DriftMetrics:
+    drifted = sum(facts["drifted"] for facts in judged.values())
+    return DriftMetrics(
         alarm=float(alarm.raised),
         psi_max=max((float(facts["psi"]) for facts in judged.values()), default=0.0),
-        drifted=float(len(alarmed)),
-        share_drifted=len(alarmed) / len(chosen),
+        drifted=float(drifted),
+        share_drifted=drifted / columns,
         importance_drifted=alarm.importance,
         rows=float(sum(part.stop - part.start for part in made.slices)),
         windows=float(len(made.slices)),
     )
-    return Drift(report, figures, render(report, before.profiles))
 
 
 def _spans(made: Windows) -> list[dict[str, float]]:

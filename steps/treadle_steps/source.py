@@ -38,7 +38,7 @@ class ParquetSource:
         import pyarrow.parquet as pq  # lazy: only files need it
 
         try:
-            self._files = [pq.ParquetFile(path, memory_map=True, pre_buffer=False) for path in paths]
+            self._files = [pq.ParquetFile(path) for path in paths]
         except (OSError, ValueError) as error:
             raise StepError(f"{paths[0]} cannot be read as Parquet: {error}") from None
         self._paths = paths
