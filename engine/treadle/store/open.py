@@ -8,6 +8,7 @@ from treadle.store.database import Database
 from treadle.store.files import FileDigests
 from treadle.store.history import History
 from treadle.store.leases import Leases
+from treadle.store.ledger import Ledger
 from treadle.store.memo import Memo
 from treadle.store.models import Models, ModelsDoor
 from treadle.store.objects import Objects
@@ -34,6 +35,7 @@ class Store(Struct, frozen=True):
     traffic: TrafficTable
     plans: Plans
     tags: Tags
+    ledger: Ledger
     database: Database
     notices: list[str]
 
@@ -56,6 +58,7 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         traffic=TrafficTable(database),
         plans=Plans(os.path.join(folder, "plans")),
         tags=Tags(database),
+        ledger=Ledger(database),
         database=database,
         notices=notices,
     )
