@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from treadle.errors import CodecError, StepError, TreadleError
 
-__all__ = ["Codec", "CodecError", "Describer", "StepError", "TreadleError", "read_table_schema", "secret"]
+__all__ = ["Codec", "CodecError", "Describer", "StepError", "Takes", "TreadleError", "read_table_schema", "secret"]
 
 
 class Codec(Protocol):
@@ -42,6 +42,16 @@ class Describer(Protocol):
 
     def difference(self, before: Path, after: Path) -> dict[str, Any]:
         """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
+
+
+class Takes(NamedTuple):
+    """Marks a parameter that names a class or function: `estimator: Annotated[str, Takes("params")]`.
+
+    `parameter` is the one with its arguments. `check` reads the signature of what is named, where its package is
+    installed, and refuses a wrong name or argument; nothing is imported for that.
+    """
+
+    parameter: str
 
 
 def secret(name: str) -> str:

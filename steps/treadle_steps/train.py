@@ -1,12 +1,12 @@
 """Train a model: any estimator with the scikit-learn interface, with reproducible cross-validation."""
 
-from typing import Any, NamedTuple, TypedDict
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import pandas as pd
 from sklearn.base import is_classifier
 from sklearn.utils.validation import has_fit_parameter
 
-from treadle.authoring import StepError
+from treadle.authoring import StepError, Takes
 from treadle_steps import crossval, estimators
 from treadle_steps.preprocess import with_preprocessing
 from treadle_steps.refusals import is_number, kind_of, need_columns, need_finite, need_values, table
@@ -33,7 +33,7 @@ class Trained(NamedTuple):
 def estimator(
     data: pd.DataFrame,
     *,
-    estimator: str,
+    estimator: Annotated[str, Takes("params")],
     target: str,
     params: dict[str, Any] | None = None,
     features: list[str] | None = None,
