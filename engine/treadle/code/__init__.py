@@ -1,7 +1,7 @@
 """The user's Python, read by syntax tree and never imported: what functions offer, what code they reach."""
 
-from treadle.code.annotation import accepts, culprit, takes
+from treadle.code.annotation import accepts, culprit, plain, takes
 from treadle.code.modules import CodeError, UnknownName
 from treadle.code.project import Closure, DictMemo, Memo, Project
 
-__all__ = ["Closure", "CodeError", "DictMemo", "Memo", "Project", "UnknownName", "accepts", "culprit", "takes"]
+__all__ = ["Closure", "CodeError", "DictMemo", "Memo", "Project", "UnknownName", "accepts", "culprit", "plain", "takes"]

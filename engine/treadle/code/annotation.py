@@ -1,5 +1,6 @@
 """Whether a literal fits an annotation, by the annotation's text."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -7,6 +8,7 @@ if TYPE_CHECKING:
 
 _PLAIN: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 _LISTS = ("list", "List", "Sequence", "Iterable", "Collection", "tuple", "Tuple", "set", "Set")
+_ANNOTATED = re.compile(r"(?:\w+\.)?Annotated\[([^,]+), .*\)\]")
 _MAPS = ("dict", "Dict", "Mapping", "MutableMapping")
 
 
@@ -28,7 +30,7 @@ def culprit(annotation: str, value: Any) -> tuple[str | int, ...]:
 
 
 def takes(annotation: str) -> str | None:
-    """The name of the parameter with the arguments of what a text names: `params` of Annotated[str, Takes("params")]."""
+    """The parameter that holds the arguments of what a text names: `params` of Annotated[str, Takes("params")]."""
     if "Takes(" not in annotation:
         return None
     import ast  # lazy: 5 ms that a run with nothing to do spares
@@ -37,6 +39,11 @@ def takes(annotation: str) -> str | None:
         if isinstance(node, ast.Call) and _last(node.func) == "Takes" and node.args:
             return str(getattr(node.args[0], "value", "")) or None
     return None
+
+
+def plain(annotation: str) -> str:
+    """The annotation without what Annotated adds to it, to show it to people."""
+    return _ANNOTATED.sub(r"\1", annotation)
 
 
 def _culprit(node: Any, value: Any) -> tuple[str | int, ...]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from treadle.code import CodeError, Project, accepts, culprit
+from treadle.code import CodeError, Project, accepts, culprit, plain
 from treadle.document.parse import Node
 from treadle.domain.signature import Argument, Signature
 from treadle.domain.spec import PipelineSpec, StepSpec
@@ -203,7 +203,7 @@ def _parameter(facts: Facts, step: StepSpec, shape: _Shape, argument: Argument) 
             node = facts.places.value("steps", step.id, "with", name, *inside)
             part, written = _part(value, inside), _part(step.params[name], inside)
             blamed = f": {_shown(part)} does not fit" if inside else f", not {_shown(value)}"
-            text = f"'{name}' of '{step.uses.text}' takes {argument.annotation}{blamed}"
+            text = f"'{name}' of '{step.uses.text}' takes {plain(argument.annotation)}{blamed}"
             hint = _how(written, part) or _choice(argument.annotation, value)
             yield facts.places.problem("wrong-argument-type", text, node, hint)
             return

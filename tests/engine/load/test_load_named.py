@@ -48,7 +48,7 @@ def under_the_caret(folder: Path, problem: Problem) -> str:
             "with: {target: y, estimator: sklearn.linear_modell.Ridge}",
             "sklearn.linear_modell",
             "there is no module 'sklearn.linear_modell'",
-            "is the name whole",
+            "is it whole",
         ),
         (
             "with: {target: y, estimator: sklearn.linear_model.Ridge, params: {alhpa: 2}}",
