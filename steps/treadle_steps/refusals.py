@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from treadle.authoring import StepError
+from treadle_steps.ingest import table as read_table
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
@@ -40,8 +42,12 @@ def known_keys(block: Any, allowed: Iterable[str], what: str) -> dict[str, Any]:
 def table(data: Any, what: str = "data") -> pd.DataFrame:
     """Return `data` as a pandas table with rows; raises StepError for anything else, and when it is empty.
 
-    Nullable text columns come back as objects with NaN: encoders do not take `pandas.NA`.
+    Tables of pandas, polars and Arrow are taken, and files or folders of tables, which are read. Nullable text columns come back as objects with NaN: encoders do not take `pandas.NA`.
     """
+    if isinstance(data, Path) or (isinstance(data, list) and data and all(isinstance(one, Path) for one in data)):
+        data = read_table(data)
+    elif type(data).__name__ == "LazyFrame":  # of polars
+        data = data.collect().to_pandas()
     if not isinstance(data, pd.DataFrame):
         convert = getattr(data, "to_pandas", None)
         if convert is None:

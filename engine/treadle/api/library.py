@@ -73,9 +73,7 @@ def page(step: LibraryStep) -> str:
         lines.append("")
     if step.params:
         lines += ["| parameter | type | default |", "| --- | --- | --- |"]
-        lines += [
-            f"| `{name}` | {_cell(kind)} | {_cell(default) or 'needed'} |" for name, kind, default in step.params
-        ]
+        lines += [f"| `{name}` | {_cell(kind)} | {_cell(default) or 'needed'} |" for name, kind, default in step.params]
         lines.append("")
     lines += ["| output |", "| --- |", *(f"| `{name}` |" for name in step.outputs), ""]
     if step.metrics:
@@ -92,9 +90,7 @@ def contents(steps: list[LibraryStep]) -> str:
 
 def _read(name: str, project: Project) -> LibraryStep:
     signature = project.code.signature(project.catalog.steps[name])
-    params = tuple(
-        (a.name, plain(a.annotation or ""), a.default or "") for a in signature.arguments if a.keyword_only
-    )
+    params = tuple((a.name, plain(a.annotation or ""), a.default or "") for a in signature.arguments if a.keyword_only)
     return LibraryStep(
         name=name,
         call=project.catalog.steps[name],

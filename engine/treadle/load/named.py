@@ -44,9 +44,7 @@ def _check(
         elif isinstance(found, CodeError) and found.code == "unknown-module" and _is_installed(name, project):
             text = f"there is no module '{name.rpartition('.')[0]}'"
             node = facts.places.value("steps", step.id, "with", argument.name)
-            yield facts.places.problem(
-                "unknown-name", text, node, "is it whole, as in package.module.Class?"
-            )
+            yield facts.places.problem("unknown-name", text, node, "is it whole, as in package.module.Class?")
         elif isinstance(found, Signature) and len(names) == 1:
             yield from _arguments(facts, step, (signature, parameter), name, found)
 
