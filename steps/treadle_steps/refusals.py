@@ -42,7 +42,8 @@ def known_keys(block: Any, allowed: Iterable[str], what: str) -> dict[str, Any]:
 def table(data: Any, what: str = "data") -> pd.DataFrame:
     """Return `data` as a pandas table with rows; raises StepError for anything else, and when it is empty.
 
-    Tables of pandas, polars and Arrow are taken, and files or folders of tables, which are read. Nullable text columns come back as objects with NaN: encoders do not take `pandas.NA`.
+    Tables of pandas, polars and Arrow are taken, and files or folders of tables, which are read. Nullable text columns
+    come back as objects with NaN: encoders do not take `pandas.NA`.
     """
     if isinstance(data, Path) or (isinstance(data, list) and data and all(isinstance(one, Path) for one in data)):
         data = read_table(data)

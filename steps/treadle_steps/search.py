@@ -75,7 +75,8 @@ def survivors(
 ) -> list[dict[str, Any]]:
     """The best 1/`factor` of tried candidates, to be tried again on more `rows` (default: all): one turn of halving."""
     _need_factor(factor)
-    best = _ranked(tried, metric)[: math.ceil(len(tried) / factor)]
+    best = _ranked(tried, metric)
+    best = best[: math.ceil(len(best) / factor)]
     return [{"params": one["params"], **({} if rows is None else {"rows": rows})} for one in best]
 
 
@@ -193,6 +194,8 @@ def _with_resource(one: dict[str, Any], halving: _Halving, before: int, rows: in
 
 def _ranked(tried: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
     """The tried candidates, the best first; those alike in the order they came."""
+    if not isinstance(tried, list):
+        raise StepError(f"tried is a {type(tried).__name__}, no list of tried candidates", "in: {tried: …}")
     if not tried:
         raise StepError("there is no candidate", "search.candidates makes some")
     for one in tried:

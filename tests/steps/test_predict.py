@@ -110,7 +110,10 @@ def test_in_a_pipeline_the_file_goes_on_to_the_next_step(project: Project) -> No
         version: 1
         data: {rows: {path: rows.parquet}}
         steps:
-          train: {uses: train.estimator, in: {data: rows}, with: {estimator: sklearn.linear_model.Ridge, target: y, drop: [up, id], cv: 0}}
+          train:
+            uses: train.estimator
+            in: {data: rows}
+            with: {estimator: sklearn.linear_model.Ridge, target: y, drop: [up, id], cv: 0}
           rows: {uses: ingest.table, in: {source: data.rows}}
           predict: {uses: predict.batch, in: {model: train, data: data.rows}, with: {keep: [id, y]}}
           judge:
