@@ -12,7 +12,7 @@ from sklearn.utils.validation import has_fit_parameter
 from treadle.authoring import StepError
 from treadle_steps import crossval, estimators, stopping
 from treadle_steps.preprocess import with_preprocessing
-from treadle_steps.refusals import is_number, kind_of, need_columns, need_finite, need_values, table
+from treadle_steps.refusals import is_number, kind_of, need_columns, need_usable, need_values, shown, table
 
 
 class Columns(NamedTuple):
@@ -56,7 +56,7 @@ def rows_of(data: Any, columns: Columns) -> Rows:
     need_columns(frame, [*(features or []), *(drop or []), *([weight] if weight else [])], "the column")
     x = frame[_features(list(frame.columns), features, {target, weight, *(drop or [])}, target)]
     for name in x.columns:
-        need_finite(x[name], "feature")
+        need_usable(x[name], "feature")
     return Rows(x, frame[target], None if weight is None else _weights(frame[weight]), time is not None)
 
 
@@ -118,15 +118,18 @@ def _need_target(made: Any, y: pd.Series, folds: int) -> None:
     """Raise StepError for a target that this kind of estimator, or stratified folds, cannot take."""
     if not is_classifier(made):
         if not is_number(y):
-            text = f"target '{y.name}' holds {y.iloc[0]!r}, and {type(made).__name__} predicts numbers"
+            text = f"target '{y.name}' holds {shown(y.iloc[0])}, and {type(made).__name__} predicts numbers"
             raise StepError(text, "choose a classifier, or make numbers of the target")
         return
     found = y.value_counts()
     if len(found) < 2:
-        raise StepError(f"target '{y.name}' has the one class {y.iloc[0]!r}", "a classifier needs at least two")
+        raise StepError(f"target '{y.name}' has the one class {shown(y.iloc[0])}", "a classifier needs at least two")
     if folds and found.iloc[-1] < folds:
-        text = f"target '{y.name}' has the class {found.index[-1]!r} in {found.iloc[-1]} rows, fewer than {folds} folds"
-        raise StepError(text, "drop the class or join it with another, or with: {cv: 0}")
+        rare = f"{shown(found.index[-1])} in {found.iloc[-1]} rows"
+        raise StepError(
+            f"target '{y.name}' has the class {rare}, fewer than {folds} folds",
+            "drop the class or join it with another, or with: {cv: 0}",
+        )
 
 
 def _weights(column: pd.Series) -> Any:

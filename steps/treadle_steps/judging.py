@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import need_columns, need_finite, need_values, table
+from treadle_steps.refusals import need_columns, need_usable, need_values, table
 
 SAMPLE = 2000  # rows that permutation importance is measured on
 
@@ -36,7 +36,7 @@ def features_of(model: Any, frame: pd.DataFrame, target: str, what: str = "the m
     features = list(wanted) if wanted is not None else [c for c in frame.columns if c != target]
     need_columns(frame, features, f"{what}'s feature")
     for feature in features:
-        need_finite(frame[feature], "feature")
+        need_usable(frame[feature], "feature")
     return frame[features]
 
 

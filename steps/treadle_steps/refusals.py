@@ -105,6 +105,40 @@ def need_finite(column: pd.Series, what: str) -> None:
         )
 
 
+def need_usable(column: pd.Series, what: str) -> None:
+    """Raise StepError when the column has infinite numbers, or texts among numbers; missing values pass."""
+    need_finite(column, what)
+    if not pd.api.types.is_object_dtype(column.dtype):
+        return
+    if not pd.api.types.infer_dtype(column, skipna=True).startswith("mixed"):
+        return
+    text = column.map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
+    known = column.notna().to_numpy()
+    odd = text if 0 < text.sum() <= (known & ~text).sum() else known & ~text
+    row = int(odd.argmax())
+    raise StepError(
+        f"{what} '{column.name}' mixes kinds of values: {shown(column.iloc[row])} in row {row} is none of the"
+        f" others' kind, such as {shown(column[known & ~odd].iloc[0])}",
+        "make one kind of them in the step before, or say the type where the table is read: with: {dtypes: …}",
+    )
+
+
+def need_few(column: pd.Series, most: int, hint: str) -> None:
+    """Raise StepError when the column has more than `most` different values."""
+    distinct = column.nunique()
+    if distinct > most:
+        raise StepError(
+            f"column '{column.name}' has {distinct:,} different values (such as {column.dropna().iloc[0]!r}):"
+            " that many columns of zeros and ones",
+            hint,
+        )
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: as Python's own, not numpy's."""
+    return repr(value.item() if hasattr(value, "item") else value)
+
+
 def is_number(column: pd.Series) -> bool:
     """Whether the column holds numbers or booleans (text, categories and dates do not)."""
     return bool(pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype))

@@ -49,7 +49,10 @@ def cases(folder: Path) -> dict[str, Case]:
     judged = {"data": TABLE, "model": ridge, "champion": ridge}
     given: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "deploy.model": ({"model": ridge, "report": {"metrics": {"mae": 1.0}}, "reference": TABLE}, {"name": "m"}),
-        "evaluate.classification": ({"model": logistic, "data": TABLE, "champion": logistic}, {"slices": ["zone"], **QUICK}),
+        "evaluate.classification": (
+            {"model": logistic, "data": TABLE, "champion": logistic},
+            {"slices": ["zone"], **QUICK},
+        ),
         "evaluate.forecast": (data, {**time, "target": "y", "prediction": "a", "season": 2, "bootstrap": 20}),
         "evaluate.ranking": (judged, {"target": "grade", "group": "query", "k": 3, "bootstrap": 20}),
         "evaluate.regression": (judged, {"slices": ["zone"], **QUICK}),
