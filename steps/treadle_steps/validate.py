@@ -105,7 +105,7 @@ def _all_checks(
 
 
 def _judged_columns(frame: pd.DataFrame, columns: dict[str, Any], most: int) -> dict[str, list[Check]]:
-    """The checks of each column that is there; those of a long table side by side, as Arrow and numpy let others run."""
+    """The checks of each column that is there; for a long table in threads, which Arrow and numpy let run."""
     present = [(name, rule, frame[name]) for name, rule in columns.items() if name in frame.columns]
     if len(frame) < LONG:
         return {name: of_column(name, rule, values, most) for name, rule, values in present}
