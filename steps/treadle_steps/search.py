@@ -129,7 +129,7 @@ def search(
     model = fitted(model_of(rows, recipe, {**fixed, **best["params"]}), rows, recipe)
     report = {"metric": ruler, "best": best["params"], "metrics": best["metrics"], "candidates": ranked}
     report["curves"] = {f"{ruler} by candidate": [[at, one["metrics"][ruler]] for at, one in enumerate(tried)]}
-    return Searched(model, report, TrainMetrics(**best["metrics"]))
+    return Searched(model, report, TrainMetrics(**best["metrics"]))  # type: ignore[typeddict-item]
 
 
 class _Halving(NamedTuple):

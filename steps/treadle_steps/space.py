@@ -52,6 +52,6 @@ def _drawn(name: str, values: Any, draw: np.random.Generator) -> Any:
     return float(draw.uniform(low, high) if kind == "uniform" else np.exp(draw.uniform(np.log(low), np.log(high))))
 
 
-def _need_space(space: dict[str, Any]) -> None:
+def _need_space(space: Any) -> None:
     if not isinstance(space, dict) or not space:
         raise StepError("the space has no parameter", "with: {space: {alpha: [0.1, 1, 10]}}")

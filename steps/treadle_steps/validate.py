@@ -111,7 +111,7 @@ def _judged_columns(frame: pd.DataFrame, columns: dict[str, Any], most: int) -> 
         return {name: of_column(name, rule, values, most) for name, rule, values in present}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with ThreadPoolExecutor(cores) as pool:
-        made = pool.map(lambda one: of_column(*one, most), present)
+        made = pool.map(lambda one: of_column(one[0], one[1], one[2], most), present)
         return {name: checks for (name, _, _), checks in zip(present, made, strict=True)}
 
 
