@@ -22,6 +22,7 @@ from treadle.authoring import Codec
 from treadle.code import CodeError, DictMemo, Project
 from treadle.errors import StepError
 from treadle.run.invoke import find_function
+from treadle.settings import variables
 from treadle.store.codecs import PickleCodec
 
 SEEDS = ("1", "2")
@@ -124,7 +125,7 @@ def _told(cases: Sequence[Case], seed: str) -> list[Told]:
         asked, answered = Path(folder, "cases"), Path(folder, "told")
         PickleCodec().write([(c.call, dict(c.inputs), dict(c.params), c.garbage) for c in cases], asked)
         code = f"from treadle.testing import _answer; _answer({str(asked)!r}, {str(answered)!r})"
-        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+        env = {**variables(), "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise AssertionError(f"the process of the steps ended with {done.returncode}:\n{done.stderr[-4000:]}")
