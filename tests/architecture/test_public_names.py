@@ -14,6 +14,7 @@ AUTHORING = [
     "ModelCard",
     "ModelFormat",
     "StepError",
+    "Takes",
     "TreadleError",
     "read_table_schema",
     "rollout_problems",
