@@ -55,6 +55,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True):
     retry: Retry = Retry()
     timeout: float | None = None
     resources: Resources = Resources()
+    champion: str = ""  # the model whose champion the step also judges, on the same data
 
 
 class Plan(Struct, frozen=True, kw_only=True):

@@ -15,11 +15,11 @@ from treadle.domain import run as record
 from treadle.domain.event import RunStarted, StepStarted
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.run import RunRecord, StepRecord
-from treadle.domain.task import Failure, Outcome, Task
+from treadle.domain.task import Failure, Outcome, Stored, Task
 from treadle.errors import InputError, Interrupted
 from treadle.expression import ExpressionError
 from treadle.run import estimate, gate
-from treadle.run.decide import Decision
+from treadle.run.decide import CHAMPION, Decision
 from treadle.run.dispatch import Dispatch, Machine
 from treadle.run.ends import Ends, lease_of
 from treadle.run.fanout import Fanout
@@ -225,6 +225,9 @@ class _Runner:
     def _begin(self, step: PlannedStep, decision: Decision) -> None:
         attempt = self.ends.schedule.attempts[step.id] + 1
         inputs = inputs_of(step, self.ends.decider.sources.data, self.ends.outputs)
+        champion = self.ends.decider.champion(step, self.ends.outputs)
+        if champion is not None:
+            inputs[CHAMPION] = (Stored(champion),)
         expected = self.ends.seconds.get(step.id)
         self.journal.tell(StepStarted, step=step.id, reason=decision.reason, attempt=attempt, expected=expected)
         self.ends.pace.begin(step.id, self.journal.clock())
