@@ -78,15 +78,14 @@ def missing() -> str:
     return "" if done.returncode == 0 else f"strace cannot trace here: {done.stderr.strip().splitlines()[-1]}"
 
 
-def command(steps: tuple[str, ...]) -> list[str]:
-    """The run whose calls are counted: one step at a time, so that they come in the same order every time."""
-    return [sys.executable, "-P", "-m", "treadle", "run", "pipeline.yaml", *steps, "-j", "1"]
+def run(subject: Subject, pipeline: str, place: str = "", options: tuple[str, ...] = ()) -> Run:
+    """Run a pipeline to its end; with a place, its calls are traced with these options of strace.
 
-
-def run(subject: Subject, steps: tuple[str, ...] = (), place: str = "", options: tuple[str, ...] = ()) -> Run:
-    """Run the project to its end; with a place, its calls are traced with these options of strace."""
+    One step at a time, so that the calls come in the same order every time.
+    """
     trace = subject.folder / "trace"
-    argv, environment = command(steps), subject.environment()
+    argv = [sys.executable, "-P", "-m", "treadle", "run", pipeline, "-j", "1"]
+    environment = subject.environment()
     strace = ["strace", "-o", str(trace), "-y", "-s", "160", *options]
     if place == SCHEDULER:
         argv = [*strace, *argv]

@@ -6,13 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from crash.faults import processes_of, run
+from crash.subject import Subject
 from treadle.domain.artifact import Artifact
 from treadle.domain.run import OK
 from treadle.store import Store, open_store
 from treadle.store.sweep import plan, sweep, verify_all
-
-from crash.faults import processes_of, run
-from crash.subject import Subject
 
 DAY = 86400.0
 KNOWN = {"objects", "tmp", "logs", "plans", "state.db", "state.db-wal", "state.db-shm", "state.db.making", ".gitignore"}
@@ -56,18 +55,18 @@ def _of(data: bytes) -> int:
     return int(json.loads(data)["of"])
 
 
-def judge(subject: Subject, want: Expected, steps: tuple[str, ...] = ()) -> list[str]:
+def judge(subject: Subject, want: Expected, pipeline: str) -> list[str]:
     """Everything that is wrong with a project after a fault, in words; the next run goes on at once."""
     wrong: list[str] = []
     finished = _snapshot(subject, wrong)
-    _go_on(subject, want, steps, finished, wrong)
+    _go_on(subject, want, pipeline, finished, wrong)
     _await_end(subject, wrong)
     store = open_store(subject.root)
     _sound(store, "after the next run", wrong)
     _swept(store, subject, wrong)
     store.database.close()
     before = len(subject.began())
-    again = run(subject, steps)
+    again = run(subject, pipeline)
     if again.code or len(subject.began()) != before:
         wrong.append(f"after gc, steps ran again: {subject.began()[before:]} (code {again.code}) {again.stderr}")
     return wrong
@@ -94,8 +93,8 @@ def _sound(store: Store, when: str, wrong: list[str]) -> None:
         wrong.append(f"{when}: damaged {report.damaged}, lost {report.forgotten}, {verdict}, {store.notices}")
 
 
-def _go_on(subject: Subject, want: Expected, steps: tuple[str, ...], finished: set[str], wrong: list[str]) -> None:
-    done = run(subject, steps)
+def _go_on(subject: Subject, want: Expected, pipeline: str, finished: set[str], wrong: list[str]) -> None:
+    done = run(subject, pipeline)
     if done.code or "Traceback" in done.stderr:
         wrong.append(f"the next run failed with code {done.code}: {done.stderr[-2000:]}{done.stdout[-500:]}")
         return

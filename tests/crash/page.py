@@ -22,12 +22,13 @@ def table(report: dict[str, Any]) -> str:
     rows: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in struck:
         rows[row["kind"], row["what"], KIND_OF.get(row["call"], row["call"])].append(row)
+    processes = sum(len(row["hits"]) for row in struck)
+    broken = sum(bool(row["wrong"]) for row in report["points"])
     lines = [
-        f"{report['date']}, Python {report['python']}, Linux {report['kernel']}: {len(struck)} of {report['possible']} points in "
-        f"{report['seconds'] / 60:.0f} minutes, {sum(len(row['hits']) for row in struck)} processes struck, "
-        f"{sum(bool(row['wrong']) for row in report['points'])} with something wrong.",
+        f"{report['date']}, Python {report['python']}, Linux {report['kernel']}: {len(struck)} of "
+        f"{report['possible']} points in {report['seconds'] / 60:.0f} minutes, {processes} processes struck, {broken} with something wrong.",
         "",
-        "| where | fault | call | points | processes struck | killed | said so | a step failed | went on | wrong after it |",
+        "| where | fault | call | points | struck | killed | said so | a step failed | went on | wrong |",
         "| --- | --- | --- | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for (kind, what, call), some in sorted(rows.items()):

@@ -33,7 +33,7 @@ steps:
     save: {report: out/report.txt}
 """
 
-WORK = '''\
+WORK = """\
 import os
 import shutil
 from pathlib import Path
@@ -107,7 +107,7 @@ def many(files) -> list:
 def square(number) -> dict:
     began(f"squares {number}")
     return {"of": number, "is": number**2}
-'''
+"""
 
 HEAVY = """\
 from work import _words, began
@@ -136,22 +136,23 @@ def model(files):
 """
 
 STEPS = 12
-EARLY = ("numbers", "table", "array", "model")  # what is done already where a sweep begins late: the slow steps
+SLOW = ("table", "array", "model")  # import numpy, pandas and scikit-learn: seconds for every run
+WHOLE, QUICK = "pipeline.yaml", "quick.yaml"
 DATA = {"data/a.txt": "a treadle keeps", "data/b.txt": "the spinning wheels turn"}
 
 # In the process that forks the workers, before anything of treadle is imported: put a tracer at its side.
-SITE = '''\
+SITE = """\
 import os
 import sys
 
 if "treadle.executors.nursery" in sys.orig_argv and "SUBJECT_TRACE" in os.environ:
     strace = os.environ.pop("SUBJECT_TRACE").split("\\n")
     os.execvp(strace[0], [*strace, *sys.orig_argv])
-'''
+"""
 
 
 class Subject(NamedTuple):
-    """A copy of the project; `log` is where its steps say that they began."""
+    """A copy of the project: one pipeline of all steps, one of the quick ones, and the log of what began."""
 
     folder: Path
 
@@ -199,7 +200,8 @@ class Subject(NamedTuple):
 def make(folder: Path) -> Subject:
     """The project as its user wrote it, nothing run yet."""
     subject = Subject(folder)
-    files = {"treadle.toml": "", "pipeline.yaml": PIPELINE, "work.py": WORK, "heavy.py": HEAVY, **DATA}
+    quick = [line for line in PIPELINE.splitlines() if not line.strip().startswith(SLOW)]
+    files = {"treadle.toml": "", WHOLE: PIPELINE, QUICK: "\n".join(quick), "work.py": WORK, "heavy.py": HEAVY, **DATA}
     write(subject.root, files.items())
     write(folder / "site", [("sitecustomize.py", SITE)])
     (folder / "home").mkdir()

@@ -29,21 +29,18 @@ sys.path.insert(0, str(HERE.parent))
 from crash import faults, page, subject  # noqa: E402
 from crash.faults import EIO, ENOSPC, KILL, SCHEDULER, WORKER, Fault  # noqa: E402
 from crash.judge import Expected, expected, judge  # noqa: E402
-from crash.subject import Subject  # noqa: E402
+from crash.subject import QUICK, WHOLE, Subject  # noqa: E402
 
 RESULTS = HERE / "results.json"
 PAGE = HERE.parents[1] / "docs" / "reliability.md"
-LIGHT = ("numbers", "text", "raw", "object", "place", "tree", "many", "array", "squares", "report")
-HEAVY = ("table", "model")  # import pandas and scikit-learn: seconds for every run
 TWO, FULL = "two runs, one struck", "full disk"
 
 
 class Point(NamedTuple):
-    """A fault, in a run of some of the steps: those in `steps`, all others done before if it is a late start."""
+    """A fault, and what the table calls the place where it comes."""
 
     fault: Fault
-    steps: tuple[str, ...]
-    kind: str  # what the table calls it
+    kind: str
 
     @property
     def name(self) -> str:
@@ -51,19 +48,19 @@ class Point(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """Where points begin: a project, what an undisturbed run of these steps makes, and the calls it makes."""
+    """Where points begin: a project, what an undisturbed run of a pipeline makes there, and the calls it makes."""
 
     kind: str
     start: Subject
     want: Expected
-    steps: tuple[str, ...]
+    pipeline: str
     calls: dict[str, set[tuple[str, int]]]
 
 
 # preparing
 
 
-def prepare(folder: Path, kind: str, steps: tuple[str, ...], before: tuple[str, ...] = ()) -> Stage:
+def prepare(folder: Path, kind: str, pipeline: str, before: str = "") -> Stage:
     """Run undisturbed once for what is to be expected, and once in each place for its calls."""
     start = subject.make(folder / f"start-{len(os.listdir(folder))}")
     if before:
@@ -72,10 +69,10 @@ def prepare(folder: Path, kind: str, steps: tuple[str, ...], before: tuple[str, 
     calls: dict[str, set[tuple[str, int]]] = {}
     for place in (SCHEDULER, WORKER):
         traced = subject.copy(start, folder / f"traced-{place}-{kind.replace(' ', '-')}")
-        done = faults.run(traced, steps, place, ("-e", "trace=" + ",".join(faults.KIND_OF)))
+        done = faults.run(traced, pipeline, place, ("-e", "trace=" + ",".join(faults.KIND_OF)))
         assert done.code == 0, done.stderr
         calls[place] = faults.points(done, place)
-    return Stage(kind, start, expected(traced), steps, calls)
+    return Stage(kind, start, expected(traced), pipeline, calls)
 
 
 def points_of(stage: Stage, places: Iterable[str], kinds: Iterable[str] = (KILL, EIO, ENOSPC)) -> list[Point]:
@@ -85,7 +82,7 @@ def points_of(stage: Stage, places: Iterable[str], kinds: Iterable[str] = (KILL,
         for what in kinds:
             for call, number in sorted(stage.calls[place]):
                 kind = place + (f", {stage.kind}" if stage.kind else "")
-                found.append(Point(Fault(what, place, call, number), stage.steps, kind))
+                found.append(Point(Fault(what, place, call, number), kind))
     return found
 
 
@@ -100,9 +97,9 @@ def strike(stage: Stage, point: Point, folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": point.kind, **point.fault._asdict(), "hits": [], "code": None}
     try:
         if point.kind.startswith(TWO):
-            done = _two(own, point, wrong)
+            done = _two(own, stage.pipeline, point.fault, wrong)
         else:
-            done = faults.run(own, point.steps, point.fault.place, tuple(point.fault.options()))
+            done = faults.run(own, stage.pipeline, point.fault.place, tuple(point.fault.options()))
         found = faults.hits(done, point.fault)
         row.update(hits=[hit.text[:160] for hit in found], code=done.code)
         if "Traceback" in done.stderr and "/engine/treadle/" in done.stderr:
@@ -110,7 +107,7 @@ def strike(stage: Stage, point: Point, folder: Path) -> dict[str, Any]:
         if done.code == 2:
             row["said"] = done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else ""
             wrong += [] if row["said"] else ["it failed without a word"]
-        wrong += judge(own, stage.want, stage.steps)
+        wrong += judge(own, stage.want, stage.pipeline)
     except AssertionError as error:
         wrong.append(str(error))
     row["wrong"] = wrong
@@ -119,12 +116,12 @@ def strike(stage: Stage, point: Point, folder: Path) -> dict[str, Any]:
     return row
 
 
-def _two(own: Subject, point: Point, wrong: list[str]) -> faults.Run:
-    """Two runs of the same steps at once, one of them struck: the other must succeed, and repeat nothing."""
+def _two(own: Subject, pipeline: str, fault: Fault, wrong: list[str]) -> faults.Run:
+    """Two runs of the same pipeline at once, one of them struck: the other must succeed, and repeat nothing."""
     with ThreadPoolExecutor(1) as pool:
-        struck = pool.submit(faults.run, own, point.steps, point.fault.place, tuple(point.fault.options()))
-        time.sleep(0.2 * (point.fault.number % 4))
-        other = faults.run(own, point.steps)
+        struck = pool.submit(faults.run, own, pipeline, fault.place, tuple(fault.options()))
+        time.sleep(0.2 * (fault.number % 4))
+        other = faults.run(own, pipeline)
         done = struck.result()
     if other.code:
         wrong.append(f"the other run failed with code {other.code}: {other.stderr[-2000:]}")
@@ -143,14 +140,14 @@ def fill(stage: Stage, size: int, folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": FULL, "what": ENOSPC, "place": FULL, "call": "tmpfs", "number": size, "hits": []}
     try:
         shutil.copytree(files, own.root, dirs_exist_ok=True)
-        done = faults.run(own, stage.steps)
+        done = faults.run(own, stage.pipeline)
         row.update(code=done.code, hits=["full"] if done.code else [])
         if "Traceback" in done.stderr and "/engine/treadle/" in done.stderr:
             wrong.append(f"a traceback of ours: {done.stderr[-3000:]}")
         if done.code == 2:
             row["said"] = done.stderr.strip().splitlines()[-1][:200]
         _mount(own.root, 64 << 20, "remount,")
-        wrong += judge(own, stage.want, stage.steps)
+        wrong += judge(own, stage.want, stage.pipeline)
     except AssertionError as error:
         wrong.append(str(error))
     finally:
@@ -175,9 +172,9 @@ def cannot_mount() -> str:
     return ""
 
 
-def sizes(stage: Stage) -> list[int]:
+def sizes() -> list[int]:
     """From what holds the project alone up to what holds a whole run, in steps of 16 KiB; a page is the least."""
-    return list(range(48 << 10, 1 << 20, 16 << 10)) if stage else []
+    return list(range(48 << 10, 1 << 20, 16 << 10))
 
 
 # all points
@@ -190,10 +187,9 @@ def main() -> int:
         if why:
             print(why, file=sys.stderr)
             return 2
-        report = sweep(args)
+        sweep(args)
         if args.only:
             return 0
-        RESULTS.write_text(json.dumps(report, indent=1) + "\n")
     report = json.loads(RESULTS.read_text())
     page.fill(PAGE, report)
     broken = [row for row in report["points"] if row["wrong"]]
@@ -211,20 +207,27 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def sweep(args: argparse.Namespace) -> dict[str, Any]:
+def sweep(args: argparse.Namespace) -> None:
     began = time.time()
     folder = Path(tempfile.mkdtemp(prefix="crash-", dir=args.folder))
-    cold = prepare(folder, "", LIGHT)
-    late = prepare(folder, "slow steps", HEAVY, LIGHT)
+    cold = prepare(folder, "", QUICK)
+    late = prepare(folder, "slow steps", WHOLE, QUICK)
     jobs: list[tuple[str, Callable[[Path], dict[str, Any]]]] = []
     for stage, points in _all(cold, late):
         jobs += [(point.name, lambda where, s=stage, p=point: strike(s, p, where)) for point in points]  # type: ignore[misc]
     if not cannot_mount():
-        jobs += [(f"{FULL}:{size}", lambda where, n=size: fill(cold, n, where)) for size in sizes(cold)]  # type: ignore[misc]
+        jobs += [(f"{FULL}:{size}", lambda where, n=size: fill(cold, n, where)) for size in sizes()]  # type: ignore[misc]
     total = len(jobs)
     jobs = [(name, job) for name, job in jobs if not args.only or args.only in name]
     random.Random(4).shuffle(jobs)  # so that a sweep that is cut short has points everywhere
     rows: list[dict[str, Any]] = []
+    report = {
+        "date": time.strftime("%Y-%m-%d", time.gmtime(began)),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "calls": {place: len(calls) for place, calls in cold.calls.items()},
+        "possible": total,
+    }
 
     def one(number: int, name: str, job: Callable[[Path], dict[str, Any]]) -> None:
         if time.time() - began > args.minutes * 60:
@@ -232,25 +235,21 @@ def sweep(args: argparse.Namespace) -> dict[str, Any]:
         row = job(folder / f"point-{number}")
         rows.append(row)
         if row["wrong"] or args.only:
-            print(f"{name} {'WRONG' if row['wrong'] else 'ok'} in {folder}/point-{number}\n  {json.dumps(row)}", flush=True)
+            verdict = "WRONG" if row["wrong"] else "ok"
+            print(f"{name} {verdict} in {folder}/point-{number}\n  {json.dumps(row)}", flush=True)
+        done = sorted(rows, key=lambda row: (row["kind"], row["what"], row["call"], row["number"]))
+        report.update(seconds=round(time.time() - began), points=done)
+        if not args.only:
+            RESULTS.write_text(json.dumps(report, indent=1) + "\n")
 
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(lambda item: one(item[0], *item[1]), enumerate(jobs)))
     if not any(row["wrong"] for row in rows):
         shutil.rmtree(folder, ignore_errors=True)
-    return {
-        "date": time.strftime("%Y-%m-%d", time.gmtime(began)),
-        "seconds": round(time.time() - began),
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "calls": {place: len(calls) for place, calls in cold.calls.items()},
-        "possible": total,
-        "points": sorted(rows, key=lambda row: (row["kind"], row["what"], row["call"], row["number"])),
-    }
 
 
 def _all(cold: Stage, late: Stage) -> list[tuple[Stage, list[Point]]]:
-    """Every call, but: two runs at every 20th, the slow steps' scheduler not again."""
+    """Every call; of two runs at once every 10th, of the slow steps only the workers' own."""
     two = cold._replace(kind=TWO)
     pairs = points_of(two, (SCHEDULER, WORKER), (KILL,))
     pairs = [point._replace(kind=TWO) for point in pairs[::10]]
