@@ -56,6 +56,7 @@ class StepRecord(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     log: str = ""
     items: Items | None = None
+    saved: int = 0  # steps that need not run, since this one ran and made what was known already
 
     @property
     def seconds(self) -> float:

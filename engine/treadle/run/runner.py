@@ -91,7 +91,6 @@ class _Runner:
         self.interrupts = interrupts
         self.journal = ends.journal
         self.fanout = Fanout(store, ends, dispatch)
-        self.decisions: dict[str, Decision] = {}
         self.elsewhere: dict[str, Decision] = {}  # keys that another run is computing now
         self.queue = Queue()
 
@@ -109,12 +108,13 @@ class _Runner:
             for name in self.ends.schedule.take():
                 self._decide(self.ends.steps[name])
             self._submit()
-            self.journal.flush(self.dispatch.used or self.ends.schedule.over)
+            self.ends.flush(self.dispatch.used or self.ends.schedule.over)
             self._tell_progress()
             if self.ends.schedule.over:
                 break
             if self.dispatch.running or self.elsewhere or self._wake_at() is not None:
                 self._collect()
+        self.ends.tell_cut_off()
         failed = any(r.fate == record.FAILED for r in self.journal.steps.values())
         return record.FAILED if failed else record.OK
 
@@ -142,6 +142,7 @@ class _Runner:
                 self.ends.cancelled(name)
         self.fanout.cancelled()
         self.store.leases.release_all()
+        self.ends.flush()
         return self.journal.close(status, self.ends.steps)
 
     # deciding
@@ -173,7 +174,7 @@ class _Runner:
                 self.ends.schedule.skip(step.id, f"not selected, and not in the cache: {decision.reason}")
             )
         else:
-            self.decisions[step.id] = decision
+            self.ends.decisions[step.id] = decision
             self._wait_for_room(decision)
 
     # running
@@ -207,6 +208,7 @@ class _Runner:
         if not step.caching.enabled:
             return True
         if not self.store.leases.acquire(lease_of(step, decision)):
+            self.journal.say(f"'{step.id}' is being made by another run; waiting for it", step.id)
             self.elsewhere[step.id] = decision
             return False
         if step.id in self.selection.forced or not self._made_meanwhile(decision):
@@ -257,7 +259,7 @@ class _Runner:
                 self.queue.drop(step)
             return
         step = self.ends.steps[task.step_id]
-        decision = self.decisions[step.id]
+        decision = self.ends.decisions[step.id]
         if outcome.failure is not None:
             self.store.leases.release([lease_of(step, decision)])
             if outcome.failure.kind == "input" and self.ends.repair(step):

@@ -1,6 +1,7 @@
 """What may be deleted, and deleting it; and proving that everything stored is whole.
 
-An object stays while a result, a recent run or a root refers to it, and for a while after it was made or used.
+An object stays while a result, a recent run, a registered model or a root refers to it, and for a while after it
+was made or used.
 """
 
 import os
@@ -43,11 +44,16 @@ class Waste(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """The outcome of verifying: `damaged` was moved aside, `forgotten` has (pipeline, step) of lost results."""
+    """The outcome of verifying `count` objects of `size` bytes.
+
+    `damaged` was moved aside, `repaired` is the part of it that is whole again, `forgotten` has (pipeline, step)
+    of results that need what is not there: they count as misses from now on.
+    """
 
     count: int
     size: int
     damaged: tuple[str, ...]
+    repaired: tuple[str, ...]
     forgotten: tuple[tuple[str, str], ...]
 
 
@@ -66,6 +72,9 @@ def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float
             kept_keys.add(record.key)
             for artifact in record.outputs.values():
                 kept.update(store.objects.parts(artifact))
+    for name in store.models.names():
+        for version in store.models.versions(name):
+            kept.update(store.objects.parts(version.artifact))
     going: list[Result] = []
     items: list[Result] = []
     for result in store.results.all():
@@ -120,7 +129,8 @@ def sweep(store: Store, waste: Waste, now: float | None = None, tell: Tell = sil
         except OSError as error:
             raise os_failure(error, path) from error
     _sweep_scratch(store, at)
-    store.memo.drop_older(at - OLD)
+    named = {value for result in store.results.all() for value in result.parts.values()}
+    store.memo.drop_older(at - OLD, spare=named)  # the sources and listings that a manifest names explain it
     for path in (*_entries(store.plans.folder), *_entries(os.path.join(store.folder, "remote"))):
         with suppress(OSError):
             if os.stat(path).st_mtime < at - OLD:
@@ -128,8 +138,12 @@ def sweep(store: Store, waste: Waste, now: float | None = None, tell: Tell = sil
     return freed
 
 
-def verify_all(store: Store, tell: Tell = silent) -> Report:
-    """Hash every object again, move the damaged aside and forget the results that need what is missing."""
+def verify_all(store: Store, fetch: Callable[[str], bool] = lambda digest: False, tell: Tell = silent) -> Report:
+    """Hash every object again, move the damaged aside and forget the results that need what is missing.
+
+    `fetch` brings an object back by its digest and tells whether it could: where a remote has a copy, damage is
+    repaired instead.
+    """
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that other commands spare
 
     from treadle.settings import cores  # lazy: only needed here
@@ -152,10 +166,20 @@ def verify_all(store: Store, tell: Tell = silent) -> Report:
             if not sound:
                 store.objects.verify(Artifact(digest, "", length))
                 damaged.append(digest)
+    repaired = [digest for digest in damaged if fetch(digest) and store.objects.verify(Artifact(digest, "", 0))]
     lost = [result for result in store.results.all() if not all(map(store.objects.has, result.outputs.values()))]
     store.results.forget(*(result.key for result in lost))
     forgotten = tuple(sorted({(result.pipeline, result.step) for result in lost}))
-    return Report(count, size, tuple(sorted(damaged)), forgotten)
+    return Report(count, size, tuple(sorted(damaged)), tuple(sorted(repaired)), forgotten)
+
+
+def stored_sizes(store: Store) -> dict[str, int]:
+    """The size in bytes of every object, by digest."""
+    sizes = {}
+    for digest, path in _stored(store.objects.folder):
+        with suppress(FileNotFoundError):  # swept meanwhile
+            sizes[digest] = os.stat(path).st_size
+    return sizes
 
 
 def _parts(store: Store, result: Result) -> Iterator[str]:
