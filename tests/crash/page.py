@@ -25,8 +25,9 @@ def table(report: dict[str, Any]) -> str:
     processes = sum(len(row["hits"]) for row in struck)
     broken = sum(bool(row["wrong"]) for row in report["points"])
     lines = [
-        f"{report['date']}, Python {report['python']}, Linux {report['kernel']}: {len(struck)} of "
-        f"{report['possible']} points in {report['seconds'] / 60:.0f} minutes, {processes} processes struck, {broken} with something wrong.",
+        f"{report['date']}, Python {report['python']}, Linux {report['kernel']}: "
+        f"{len(struck)} of {report['possible']} points in {report['seconds'] / 60:.0f} minutes, "
+        f"{processes} processes struck, {broken} with something wrong.",
         "",
         "| where | fault | call | points | struck | killed | said so | a step failed | went on | wrong |",
         "| --- | --- | --- | --: | --: | --: | --: | --: | --: | --: |",
