@@ -79,11 +79,12 @@ def _snapshot(subject: Subject, wrong: list[str]) -> set[str]:
     side = subject.folder / "snapshot"
     shutil.rmtree(side, ignore_errors=True)
     shutil.copytree(subject.state, side / ".treadle", symlinks=True, ignore=shutil.ignore_patterns("tmp"))
+    found = recorded(side)
     store = open_store(side)
     if (side / ".treadle" / "state.db").exists():
         _sound(store, "after the fault", wrong)
     store.database.close()
-    return recorded(side)
+    return found
 
 
 def _sound(store: Store, when: str, wrong: list[str]) -> None:

@@ -18,11 +18,11 @@ def fill(path: Path, report: dict[str, Any]) -> None:
 
 def table(report: dict[str, Any]) -> str:
     """The table, with a line on how it was made."""
-    struck = [row for row in report["points"] if row["hits"]]
+    struck = [row for row in report["points"] if row["struck"]]
     rows: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in struck:
         rows[row["kind"], row["what"], KIND_OF.get(row["call"], row["call"])].append(row)
-    processes = sum(len(row["hits"]) for row in struck)
+    processes = sum(row["struck"] for row in struck)
     broken = sum(bool(row["wrong"]) for row in report["points"])
     lines = [
         f"{report['date']}, Python {report['python']}, Linux {report['kernel']}: "
@@ -34,7 +34,7 @@ def table(report: dict[str, Any]) -> str:
     ]
     for (kind, what, call), some in sorted(rows.items()):
         ends = Counter(_end(row) for row in some)
-        cells = [kind, what, call, len(some), sum(len(row["hits"]) for row in some)]
+        cells = [kind, what, call, len(some), sum(row["struck"] for row in some)]
         cells += [ends[name] or "" for name in ("killed", "said so", "failed", "went on")]
         lines.append("| " + " | ".join(map(str, [*cells, sum(bool(row["wrong"]) for row in some)])) + " |")
     return "\n".join(lines)

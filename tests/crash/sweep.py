@@ -14,6 +14,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,19 +95,15 @@ def strike(stage: Stage, point: Point, folder: Path) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     own = subject.copy(stage.start, folder)
     wrong: list[str] = []
-    row: dict[str, Any] = {"kind": point.kind, **point.fault._asdict(), "hits": [], "code": None}
+    row: dict[str, Any] = {"kind": point.kind, **point.fault._asdict(), "struck": 0, "code": None}
     try:
         if point.kind.startswith(TWO):
             done = _two(own, stage.pipeline, point.fault, wrong)
         else:
             done = faults.run(own, stage.pipeline, point.fault.place, tuple(point.fault.options()))
         found = faults.hits(done, point.fault)
-        row.update(hits=[hit.text[:160] for hit in found], code=done.code)
-        if "Traceback" in done.stderr and "/engine/treadle/" in done.stderr:
-            wrong.append(f"a traceback of ours: {done.stderr[-3000:]}")
-        if done.code == 2:
-            row["said"] = done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else ""
-            wrong += [] if row["said"] else ["it failed without a word"]
+        row.update(struck=len(found), at=[hit.text for hit in found], code=done.code)
+        _ends_well(row, point.fault, done, wrong)
         wrong += judge(own, stage.want, stage.pipeline)
     except AssertionError as error:
         wrong.append(str(error))
@@ -114,6 +111,19 @@ def strike(stage: Stage, point: Point, folder: Path) -> dict[str, Any]:
     if not wrong:
         shutil.rmtree(folder, ignore_errors=True)
     return row
+
+
+def _ends_well(row: dict[str, Any], fault: Fault, done: faults.Run, wrong: list[str]) -> None:
+    """How the run that was struck may end: killed, or with a code and a word of ours, but no traceback."""
+    if "Traceback" in done.stderr and "/treadle/" in done.stderr:
+        wrong.append(f"a traceback of ours: {done.stderr[-3000:]}")
+    killed = fault.what == KILL and fault.place == SCHEDULER and done.code == -signal.SIGKILL
+    if not killed and done.code not in (0, 1, 2):
+        wrong.append(f"the exit code {done.code}")
+    if done.code == 2:
+        row["said"] = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
+        # all that it writes failed from some call on: then nobody can be told
+        wrong += [] if row["said"] or (fault.what, fault.call) == (ENOSPC, "write") else ["it failed without a word"]
 
 
 def _two(own: Subject, pipeline: str, fault: Fault, wrong: list[str]) -> faults.Run:
@@ -137,15 +147,12 @@ def fill(stage: Stage, size: int, folder: Path) -> dict[str, Any]:
     own.root.mkdir()
     _mount(own.root, size)
     wrong: list[str] = []
-    row: dict[str, Any] = {"kind": FULL, "what": ENOSPC, "place": FULL, "call": "tmpfs", "number": size, "hits": []}
+    row: dict[str, Any] = {"kind": FULL, "what": ENOSPC, "place": FULL, "call": "tmpfs", "number": size, "struck": 0}
     try:
         shutil.copytree(files, own.root, dirs_exist_ok=True)
         done = faults.run(own, stage.pipeline)
-        row.update(code=done.code, hits=["full"] if done.code else [])
-        if "Traceback" in done.stderr and "/engine/treadle/" in done.stderr:
-            wrong.append(f"a traceback of ours: {done.stderr[-3000:]}")
-        if done.code == 2:
-            row["said"] = done.stderr.strip().splitlines()[-1][:200]
+        row.update(code=done.code, struck=int(done.code != 0))
+        _ends_well(row, Fault(ENOSPC, FULL, "write", 0), done, wrong)
         _mount(own.root, 64 << 20, "remount,")
         wrong += judge(own, stage.want, stage.pipeline)
     except AssertionError as error:
@@ -190,7 +197,8 @@ def main() -> int:
         sweep(args)
         if args.only:
             return 0
-    report = json.loads(RESULTS.read_text())
+    read = json.loads(RESULTS.read_text())
+    report = {**read["sweep"], "points": read["points"]}
     page.fill(PAGE, report)
     broken = [row for row in report["points"] if row["wrong"]]
     print(f"{len(report['points'])} points, {len(broken)} with something wrong")
@@ -236,16 +244,24 @@ def sweep(args: argparse.Namespace) -> None:
         rows.append(row)
         if row["wrong"] or args.only:
             verdict = "WRONG" if row["wrong"] else "ok"
-            print(f"{name} {verdict} in {folder}/point-{number}\n  {json.dumps(row)}", flush=True)
+            print(f"{name} {verdict} in {folder}/point-{number}\n  {json.dumps(row, indent=1)}", flush=True)
+        row.pop("at", None)  # many words, of which a closer look at one point can have more
         done = sorted(rows, key=lambda row: (row["kind"], row["what"], row["call"], row["number"]))
         report.update(seconds=round(time.time() - began), points=done)
         if not args.only:
-            RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+            save(report)
 
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(lambda item: one(item[0], *item[1]), enumerate(jobs)))
     if not any(row["wrong"] for row in rows):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def save(report: dict[str, Any]) -> None:
+    """Write the results, one line for each point."""
+    head = {name: value for name, value in report.items() if name != "points"}
+    lines = ",\n".join(json.dumps(row) for row in report["points"])
+    RESULTS.write_text(f'{{"sweep": {json.dumps(head)},\n"points": [\n{lines}\n]}}\n')
 
 
 def _all(cold: Stage, late: Stage) -> list[tuple[Stage, list[Point]]]:
