@@ -82,7 +82,7 @@ class NpyCodec:
         import numpy as np  # lazy: only a worker that has an array
 
         try:
-            # "w+b": into a file opened by "wb" numpy writes by itself, and says nothing when the disk is full at its end
+            # "w+b": what "wb" opens numpy writes by itself, and says nothing when the disk is full at its end
             with open(path, "w+b") as file:
                 np.save(file, value, allow_pickle=False)
         except ValueError:

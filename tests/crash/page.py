@@ -41,4 +41,4 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _end(row: dict[str, Any]) -> str:
-    return {0: "went on", 1: "failed", 2: "said so"}.get(row["code"], "killed")
+    return {0: "went on", 1: "failed", 2: "said so", 120: "said so"}.get(row["code"], "killed")

@@ -120,12 +120,12 @@ def _ends_well(row: dict[str, Any], fault: Fault, done: faults.Run, wrong: list[
     if "Traceback" in done.stderr and "/treadle/" in done.stderr and "signal wakeup fd" not in done.stderr:
         wrong.append(f"a traceback of ours: {done.stderr[-3000:]}")
     killed = fault.what == KILL and fault.place == SCHEDULER and done.code == -signal.SIGKILL
-    if not killed and done.code not in (0, 1, 2):
+    mute = (fault.what, fault.call) == (ENOSPC, "write")  # nothing can be written any more, not even to /dev/null
+    if not killed and done.code not in (0, 1, 2) and not (mute and done.code == 120):  # the interpreter's own code
         wrong.append(f"the exit code {done.code}")
     if done.code == 2:
         row["said"] = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
-        # all that it writes failed from some call on: then nobody can be told
-        wrong += [] if row["said"] or (fault.what, fault.call) == (ENOSPC, "write") else ["it failed without a word"]
+        wrong += [] if row["said"] or mute else ["it failed without a word"]
 
 
 def _two(own: Subject, pipeline: str, fault: Fault, wrong: list[str]) -> faults.Run:
