@@ -2,6 +2,7 @@
 
     python tests/crash/sweep.py                     all points (about an hour of one core)
     python tests/crash/sweep.py --minutes 20        as many as that allows, spread evenly over all
+    python tests/crash/sweep.py --minutes 20 --more adds to the points of the last sweep
     python tests/crash/sweep.py --again             those that were wrong in the last sweep, once more
     python tests/crash/sweep.py --page              write the table of the last sweep into docs/reliability.md again
     python tests/crash/sweep.py --only scheduler:SIGKILL:rename:2   one point, for a closer look
@@ -197,7 +198,7 @@ def main() -> int:
             print(why, file=sys.stderr)
             return 2
         sweep(args)
-        if args.only:
+        if args.only and not args.more:
             return 0
     report = load()
     page.fill(PAGE, report)
@@ -213,6 +214,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where the projects are made (default: a temporary folder)")
     parser.add_argument("--only", help="points whose name contains this")
     parser.add_argument("--again", action="store_true", help="only the points of the last sweep that were wrong")
+    parser.add_argument("--more", action="store_true", help="add points to those of the last sweep")
     parser.add_argument("--page", action="store_true", help="write the page from the results that are there")
     return parser.parse_args()
 
@@ -228,10 +230,12 @@ def sweep(args: argparse.Namespace) -> None:
     if not cannot_mount():
         jobs += [(f"{FULL}:{size}", lambda where, n=size: fill(cold, n, where)) for size in sizes()]  # type: ignore[misc]
     total = len(jobs)
-    old = load() if args.again else {"points": []}
+    old = load() if args.again or args.more else {"points": [], "seconds": 0}
+    done_already = {_name(row) for row in old["points"]} if args.more else set()
     repeated = {_name(row) for row in old["points"] if row["wrong"]}
     jobs = [(name, job) for name, job in jobs if (not args.only or args.only in name)]
     jobs = [(name, job) for name, job in jobs if not args.again or name in repeated]
+    jobs = [(name, job) for name, job in jobs if name not in done_already]
     random.Random(4).shuffle(jobs)  # so that a sweep that is cut short has points everywhere
     rows: list[dict[str, Any]] = [row for row in old["points"] if not row["wrong"]]
     report = (
@@ -251,14 +255,14 @@ def sweep(args: argparse.Namespace) -> None:
             return
         row = job(folder / f"point-{number}")
         rows.append(row)
-        if row["wrong"] or args.only:
+        if row["wrong"] or (args.only and not args.more):
             verdict = "WRONG" if row["wrong"] else "ok"
             print(f"{name} {verdict} in {folder}/point-{number}\n  {json.dumps(row, indent=1)}", flush=True)
         row.pop("at", None)  # many words, of which a closer look at one point can have more
         done = sorted(rows, key=lambda row: (row["kind"], row["what"], row["call"], row["number"]))
         report.update(points=done)
-        report.update({} if args.again else {"seconds": round(time.time() - began)})
-        if not args.only:
+        report.update({} if args.again else {"seconds": before + round(time.time() - began)})
+        if not args.only or args.more:
             save(report)
 
     with ThreadPoolExecutor(args.jobs) as pool:
