@@ -105,8 +105,11 @@ class _Runner:
         while not self.ends.schedule.over:
             self.interrupts.check()
             self.ends.schedule.wake(self.journal.steady())
-            for name in self.ends.schedule.take():
+            ready = self.ends.schedule.take()
+            for name in ready:
                 self._decide(self.ends.steps[name])
+            if ready:  # what made them ready is durable before they begin
+                self.ends.flush(False)
             self._submit()
             self.ends.flush(self.dispatch.used or self.ends.schedule.over)
             self._tell_progress()
