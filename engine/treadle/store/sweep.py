@@ -66,6 +66,8 @@ def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float
             kept_keys.add(record.key)
             for artifact in record.outputs.values():
                 kept.update(store.objects.parts(artifact))
+            if record.track is not None:
+                kept.add(record.track.digest)
     going: list[Result] = []
     items: list[Result] = []
     for result in store.results.all():
@@ -161,6 +163,8 @@ def verify_all(store: Store, tell: Tell = silent) -> Report:
 def _parts(store: Store, result: Result) -> Iterator[str]:
     for artifact in result.outputs.values():
         yield from store.objects.parts(artifact)
+    if result.track is not None:
+        yield result.track.digest
 
 
 def _stored(folder: str) -> Iterator[tuple[str, str]]:
