@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from treadle.domain.location import Location
 
-
 CONTEXT = "ctx"  # the argument that is neither input nor parameter: what a step tells while it runs
 
 

@@ -234,5 +234,7 @@ def _points(name: str, points: Any) -> list[tuple[float, float]]:
                 raise TypeError
             found.append((pair[0], pair[1]))
     except (TypeError, ValueError):
-        raise StepError(f"ctx.plot: '{name}' is no list of points", "give [x, y] pairs, or such lists by name") from None
+        raise StepError(
+            f"ctx.plot: '{name}' is no list of points", "give [x, y] pairs, or such lists by name"
+        ) from None
     return found

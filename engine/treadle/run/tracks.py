@@ -56,10 +56,10 @@ class Tracks:
             return None
         self._announce(task.step_id, tail.read())
         track = read_file(task.track)
-        if track is None:
-            return None
-        kept = self._objects.add_bytes(json.encode(track), CODEC)
-        self._objects.sync()
+        kept: Artifact | None = None
+        if track is not None and told_something(track):
+            kept = self._objects.add_bytes(json.encode(track), CODEC)
+            self._objects.sync()
         with suppress(OSError):
             os.unlink(task.track)
         return kept
@@ -107,6 +107,11 @@ def read_file(path: str) -> Track | None:
     except OSError:
         return None
     return track_of(_lines(data[: data.rfind(b"\n") + 1]))
+
+
+def told_something(track: Track) -> bool:
+    """Whether there is more than the beginning of an attempt."""
+    return bool(track.series or track.progress or track.notes or track.tables or track.plots)
 
 
 def read_artifact(artifact: Artifact, objects: Objects) -> Track | None:
