@@ -115,7 +115,7 @@ def diffs(project: Project, before: RunRecord, now: RunRecord) -> dict[str, str]
             if name == part or name in found:
                 continue
             texts = [(project.code.source(digest) or "").splitlines() if digest else [] for digest in (a, b)]
-            lines = list(unified_diff(*texts, before.run_id, now.run_id, lineterm="", n=3))
+            lines = list(unified_diff(texts[0], texts[1], before.run_id, now.run_id, lineterm=""))
             text = "\n".join(line[:LONGEST_LINE] for line in lines[:MOST_LINES])
             left = len(lines) - MOST_LINES
             text += f"\n… {left} more lines" if left > 0 else ""

@@ -123,4 +123,4 @@ def _last_line(run: RunRecord) -> str:
     took = format_duration((run.finished or time.time()) - run.started)
     if set(fates) == {"hit"}:
         return f"nothing to do: {counts} ({took})"
-    return f"{run.status}: {counts} in {took}  [run {run.run_id}]"
+    return f"{run.status}: {counts or 'nothing yet'} in {took}  [run {run.run_id}]"
