@@ -5,15 +5,21 @@ TreadleError
 ├── StoreError      the store cannot be read or written: full disk, permissions
 ├── CodecError      a value that no codec stores, or stored bytes that do not read back
 ├── StepError       a step refuses its input, in words for the user; shown without a traceback
+├── LockDiffers     something is not as the lock says (exit code 3)
 └── ExecutorError   the place where work happens went away
 Interrupted         is a KeyboardInterrupt
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from treadle.domain.location import Location
+
+if TYPE_CHECKING:
+    from treadle.domain.lock import LockDifference
+    from treadle.domain.run import RunRecord
 
 
 class Related(Struct, frozen=True):
@@ -66,6 +72,16 @@ class StepError(TreadleError):
         self.text = text
         self.hint = hint
         super().__init__(f"{text}\n{hint}" if hint else text)
+
+
+class LockDiffers(TreadleError):
+    """The pipeline, or what a run of it made, is not as locked; `record` is the run, when there was one."""
+
+    def __init__(self, path: str, differences: "Sequence[LockDifference]", record: "RunRecord | None" = None) -> None:
+        self.path = path
+        self.differences = tuple(differences)
+        self.record = record
+        super().__init__(f"{path} differs: " + "; ".join(found.text for found in differences))
 
 
 class ExecutorError(TreadleError):

@@ -83,7 +83,7 @@ def test_check_never_imports_the_users_code(pair: Project) -> None:
     assert not (pair.root / "imported").exists()
 
 
-@pytest.mark.parametrize("name", ["pipeline", "table"])
+@pytest.mark.parametrize("name", ["pipeline", "table", "lock"])
 def test_the_published_schema_is_the_one_printed(pair: Project, name: str) -> None:
     committed = (ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
     printed = pair.treadle("schema", name).stdout

@@ -28,6 +28,7 @@ class Request(Struct, frozen=True, kw_only=True):
     force: tuple[str, ...] = ()
     jobs: int = 0
     executor: str = ""
+    locked: bool = False
 
 
 class Compiled(Struct, frozen=True):

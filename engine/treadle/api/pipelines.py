@@ -13,7 +13,7 @@ from treadle.api.project import Project, open_project
 from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
-from treadle.errors import InputError
+from treadle.errors import InputError, LockDiffers
 from treadle.executors.base import Executor
 from treadle.run.admission import impossible
 from treadle.run.decide import imports_of
@@ -24,6 +24,7 @@ from treadle.run.selection import Selection
 from treadle.settings import cores, gpus, memory
 
 if TYPE_CHECKING:
+    from treadle.api.lock import Comparison
     from treadle.run.preview import Preview
 
 PERFORM = "treadle.run.worker:perform"
@@ -47,16 +48,40 @@ def plan(
     return made, fates
 
 
+def plan_locked(path: str | os.PathLike[str], request: Request | None = None) -> "tuple[Plan, Comparison]":
+    """The plan of a pipeline beside its lock, with neither data nor cache needed; raises InputError."""
+    from treadle.api.lock import against_lock  # lazy: YAML, only with a lock
+
+    project = open_project(path)
+    wanted = request or Request()
+    made, _ = make(project, path, wanted)
+    compared = against_lock(project, made, _whole(wanted))
+    project.store.memo.flush()
+    return made, compared
+
+
 def run(
     path: str | os.PathLike[str],
     request: Request | None = None,
     notify: Callable[[Event], None] = lambda event: None,
 ) -> RunRecord:
-    """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted."""
+    """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted.
+
+    With `locked` in the request it raises LockDiffers when anything is not as locked, before anything runs, or
+    after it when a step made something else.
+    """
     project = open_project(path)
     wanted = request or Request()
     made, selection = make(project, path, wanted)
-    return walk(project, made, machine_for(project, made, wanted), selection, notify)
+    locked = _as_locked(project, made, wanted) if wanted.locked else None
+    finished = walk(project, made, machine_for(project, made, wanted), selection, notify)
+    if locked is not None:
+        from treadle.run.locked import unequal  # lazy: only with a lock
+
+        otherwise = unequal(locked.lock, finished)
+        if otherwise:
+            raise LockDiffers(locked.path, otherwise, finished)
+    return finished
 
 
 def walk(
@@ -97,6 +122,20 @@ def begin(project: Project, made: Plan) -> RunRecord:
         params=made.params,
         git=commit(project.root),
     )
+
+
+def _whole(request: Request) -> bool:
+    return not (request.targets or request.start or request.only)
+
+
+def _as_locked(project: Project, made: Plan, request: Request) -> "Comparison":
+    """The lock that the plan agrees with; raises LockDiffers when it does not."""
+    from treadle.api.lock import against_lock  # lazy: YAML, only with a lock
+
+    compared = against_lock(project, made, _whole(request))
+    if compared.differences:
+        raise LockDiffers(compared.path, compared.differences)
+    return compared
 
 
 def machine_for(project: Project, made: Plan, request: Request) -> Machine:

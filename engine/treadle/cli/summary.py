@@ -86,6 +86,8 @@ def _group_row(group: Group) -> tuple[str, str, str, str]:
 def _what(step: StepRecord) -> str:
     gates = [f"gate {'held' if gate.passed else 'did not hold'}: {gate.text}{_note(gate.note)}" for gate in step.gates]
     parts = [metrics(step), *gates, _items(step)]
+    if step.saved:
+        parts.append(f"cut off here: {step.saved} step{'' if step.saved == 1 else 's'} saved")
     if step.fate in ("skip", "failed", "cancelled") or not any(parts):
         parts.append(step.reason)
     return "; ".join(part for part in parts if part)

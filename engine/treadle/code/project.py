@@ -51,6 +51,10 @@ class Project:
         self._closures: dict[str, Closure] = {}
         self._graphs: dict[tuple[tuple[str, ...], str], Graph] = {}
 
+    def again(self) -> "Project":
+        """The same project with nothing read yet: what its files are now, not what they were."""
+        return Project(self.root, self._memo, self._paths)
+
     def signature(self, call: str) -> Signature:
         """What `module:function` offers; raises CodeError."""
         return self._signature(call)[0]

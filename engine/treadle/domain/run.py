@@ -57,6 +57,7 @@ class StepRecord(Struct, frozen=True, kw_only=True):
     log: str = ""
     items: Items | None = None
     track: Artifact | None = None  # what the step told while it ran
+    saved: int = 0  # steps that need not run, since this one ran and made what was known already
 
     @property
     def seconds(self) -> float:

@@ -13,9 +13,10 @@ from treadle.code import Closure, CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
 from treadle.domain.plan import Plan, PlannedStep, Source
 from treadle.errors import CodecError, InputError, Problem
-from treadle.run import keys, pickled
+from treadle.run import keys, listings, pickled
 from treadle.run.changes import in_words
 from treadle.store import Data, Result, Store
+from treadle.store.data import absent_data
 
 if TYPE_CHECKING:
     from treadle.store.remote import Remote
@@ -34,14 +35,26 @@ class Decision(Struct, frozen=True):
 
 
 class Decider:
-    """Decides steps of one plan against one store; `forced` steps run whatever the cache says."""
+    """Decides steps of one plan against one store; `forced` steps run whatever the cache says.
 
-    def __init__(self, plan: Plan, store: Store, project: Project, forced: Set[str], now: float) -> None:
+    `absent` holds digests of data entries whose files are not here: with a lock they need not be.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        project: Project,
+        forced: Set[str],
+        now: float,
+        absent: Mapping[str, str] | None = None,
+    ) -> None:
         self._plan = plan
         self._store = store
         self._project = project
         self._forced = forced
         self._now = now
+        self._absent = absent or {}
         self._data: dict[str, Data] = {}
         self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
@@ -78,16 +91,23 @@ class Decider:
     def data(self, name: str) -> Data:
         """The identity and the paths of a data entry, looked at once per run."""
         if name not in self._data:
-            source = self._plan.data[name]
-            if source.kind == "predictions":
-                text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
-                hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
-                raise InputError([Problem("no-predictions", text, source.where, hint)])
-            if source.kind == "url":
-                self._data[name] = self._remote().data(source)
-            else:
-                self._data[name] = self._store.files.data(self._project.root, source)
+            try:
+                self._data[name] = self._look(name)
+            except InputError:
+                if name not in self._absent:
+                    raise
+                self._data[name] = absent_data(self._absent[name])
         return self._data[name]
+
+    def _look(self, name: str) -> Data:
+        source = self._plan.data[name]
+        if source.kind == "predictions":
+            text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
+            hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
+            raise InputError([Problem("no-predictions", text, source.where, hint)])
+        if source.kind == "url":
+            return self._remote().data(source)
+        return self._store.files.data(self._project.root, source)
 
     def fetch(self, step: PlannedStep) -> None:
         """Before a step runs: local copies of the URLs that it reads; raises InputError for what cannot be reached."""
@@ -102,6 +122,33 @@ class Decider:
 
         store = self._store
         return Remote(store.folder, store.objects, store.memo, store.files, store.files.tell)
+
+    def changed(self, step: PlannedStep, key: StepKey, but: Source | None = None) -> str:
+        """What the step reads that is not what it was when the key was made, in words, or nothing.
+
+        `but` is an input that is looked at elsewhere, item by item.
+        """
+        for sources in step.inputs.values():
+            for source in sources:
+                if source.step is None and source != but and self._store.files.changed(self.data(source.output)):
+                    return f"input '{source.output}'"
+        if step.code_version is not None:
+            return ""
+        try:
+            now = self._code_parts(step, self._closure(step, self._project.again()))
+        except (InputError, OSError):
+            return "its code"
+        return next((part for part, digest in now.items() if key.parts.get(part) != digest), "")
+
+    def remember(self, step: PlannedStep, outputs: Outputs) -> None:
+        """Keep what the inputs consisted of, so that a later difference can name files."""
+        for port, sources in step.inputs.items():
+            digests = [self._digest(source, outputs) for source in sources]
+            if len(digests) != 1 or port in step.listed:
+                listings.remember_sources(self._store.memo, keys.inputs_digest(digests, port in step.listed), digests)
+            for source in sources:
+                if source.step is None:
+                    listings.remember(self._store.memo, self.data(source.output))
 
     def _digest(self, source: Source, outputs: Outputs) -> str:
         if source.step is None:
@@ -119,7 +166,7 @@ class Decider:
         To what its function reaches comes what its inputs are made of, where they are stored as pickles, and what
         its parameters name, where it imports by a computed name.
         """
-        closure = self._closure(step)
+        closure = self._closure(step, self._project)
         named = set(referred)
         if closure.computed:
             named.update(text for value in step.params.values() for text in keys.texts(value))
@@ -156,24 +203,28 @@ class Decider:
         self._store.memo.put("pickled", artifact.digest, msgpack.encode(names))
         return names
 
-    def _closure(self, step: PlannedStep) -> Closure:
+    def _closure(self, step: PlannedStep, project: Project) -> Closure:
         try:
             if step.kind == "command":
-                return self._project.command(step.call)
-            return self._project.closure(step.call)
+                return project.command(step.call)
+            return project.closure(step.call)
         except CodeError as error:
             raise InputError([Problem(error.code, error.text, error.where or step.where, error.hint)]) from None
 
     def _parts(self, step: PlannedStep, closure: Closure) -> keys.Code:
+        parts = self._code_parts(step, closure)
+        if step.environment == "off":
+            return keys.code(parts, {})
+        return keys.code(parts, self._project.environment(closure.imports, step.environment == "strict"))
+
+    def _code_parts(self, step: PlannedStep, closure: Closure) -> dict[str, str]:
         files, root = self._store.files, self._project.root
         parts = dict(closure.parts)
         for pattern in step.code:
             parts[f"code {pattern}"] = files.glob_digest(root, pattern)
         for path in closure.opened:
             parts[f"code file {path}"] = files.digest(os.path.join(root, path))
-        if step.environment == "off":
-            return keys.code(parts, {})
-        return keys.code(parts, self._project.environment(closure.imports, step.environment == "strict"))
+        return parts
 
 
 def imports_of(plan: Plan, project: Project) -> tuple[str, ...]:

@@ -3,15 +3,18 @@
 import os
 from collections.abc import Set
 
+from msgspec import structs
+
 from treadle.code import Project
 from treadle.domain import run as record
 from treadle.domain.artifact import Artifact
 from treadle.domain.event import StepCached, StepFailed, StepFinished, StepRetried
-from treadle.domain.plan import Plan, PlannedStep, Source
+from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.run import Items, RunRecord, StepRecord
 from treadle.domain.task import Failure, Outcome, Usage
 from treadle.errors import CodecError
 from treadle.run import gate
+from treadle.run.cutoff import saved
 from treadle.run.decide import Decider, Decision
 from treadle.run.estimate import Pace
 from treadle.run.foreach import base_of
@@ -72,11 +75,12 @@ class Ends:
 
     def finished(self, step: PlannedStep, decision: Decision, done: StepRecord) -> None:
         """A step has run: its result is recorded, unless what it read changed meanwhile."""
-        changed = self.changed_inputs(step)
+        changed = self.decider.changed(step, decision.key)
         if changed:
-            text = f"input '{changed}' changed while the step ran: its result is used but not recorded"
-            self.journal.say(text, step.id)
+            self.journal.say(f"{changed} changed while the step ran: its result is used but not recorded", step.id)
         recorded = step.caching.enabled and not changed
+        if recorded:
+            self.decider.remember(step, self.outputs)
         results = [_result(self.journal.run, decision, done)] if recorded else []
         self.journal.add(results, [lease_of(step, decision)] if step.caching.enabled else [])
         self.outputs[step.id] = done.outputs
@@ -84,17 +88,13 @@ class Ends:
         self.journal.tell(StepFinished, step=step.id, seconds=done.seconds, metrics=done.metrics)
         self.done(step, done)
 
-    def changed_inputs(self, step: PlannedStep, but: Source | None = None) -> str:
-        """The name of a data entry whose files are not what they were when the step was decided, or nothing."""
-        for sources in step.inputs.values():
-            for source in sources:
-                if (
-                    source.step is None
-                    and source != but
-                    and self._store.files.changed(self.decider.data(source.output))
-                ):
-                    return source.output
-        return ""
+    def tell_cut_off(self) -> None:
+        """Say which steps ran for nothing new, and how many steps that saved."""
+        fates = {name: step.fate for name, step in self.journal.steps.items()}
+        for name, count in saved(self._plan, fates).items():
+            self.journal.set(structs.replace(self.journal.steps[name], saved=count))
+            steps = "1 step" if count == 1 else f"{count} steps"
+            self.journal.say(f"cut off here: '{name}' made what was known already; {steps} saved", name)
 
     def repair(self, step: PlannedStep) -> bool:
         """A stored input does not have its digest: its producer runs again, then the step."""

@@ -60,7 +60,9 @@ class Fanout:
         """A batch has ended; whether its step is over with it, whatever became of it."""
         foreach = self._batches.pop(task.step_id)
         step = foreach.step
-        failure = foreach.took(task, outcome, bool(self._ends.changed_inputs(step, but=step.foreach)))
+        failure = foreach.took(
+            task, outcome, bool(self._ends.decider.changed(step, foreach.decision.key, but=step.foreach))
+        )
         if self._open.get(step.id) is not foreach:
             return False
         if foreach.reads_damaged and self._ends.repair(step):

@@ -119,6 +119,7 @@ class _Runner:
                 break
             if self.dispatch.running or self.elsewhere or self._wake_at() is not None:
                 self._collect()
+        self.ends.tell_cut_off()
         failed = any(r.fate == record.FAILED for r in self.journal.steps.values())
         return record.FAILED if failed else record.OK
 
@@ -211,6 +212,7 @@ class _Runner:
         if not step.caching.enabled:
             return True
         if not self.store.leases.acquire(lease_of(step, decision)):
+            self.journal.say(f"'{step.id}' is being made by another run; waiting for it", step.id)
             self.elsewhere[step.id] = decision
             return False
         if step.id in self.selection.forced or not self._made_meanwhile(decision):

@@ -98,6 +98,7 @@ class FileDigests:
             names=listing.names,
             signatures=signatures,
             settled=not any(_racy(one, now) for one in signatures),
+            contents=tuple(contents),
         )
 
     def _load(self, names: Sequence[str]) -> None:
@@ -151,8 +152,16 @@ def _hash_all(files: Sequence[tuple[str, Signature]]) -> Iterator[Hashed]:
 
     from treadle.settings import cores  # lazy: only many bytes need it
 
-    with ThreadPoolExecutor(max(1, cores())) as pool:
-        yield from pool.map(_hash_one, files)
+    threads = max(1, cores())
+    size = max(1, min(64, len(files) // (4 * threads)))  # handing over a small file costs more than hashing it
+    shares = [files[start : start + size] for start in range(0, len(files), size)]
+    with ThreadPoolExecutor(threads) as pool:
+        for share in pool.map(_hash_some, shares):
+            yield from share
+
+
+def _hash_some(files: Sequence[tuple[str, Signature]]) -> list[Hashed]:
+    return [_hash_one(file) for file in files]
 
 
 def _hash_one(file: tuple[str, Signature]) -> Hashed:

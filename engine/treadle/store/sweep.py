@@ -43,11 +43,16 @@ class Waste(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """The outcome of verifying: `damaged` was moved aside, `forgotten` has (pipeline, step) of lost results."""
+    """The outcome of verifying `count` objects of `size` bytes.
+
+    `damaged` was moved aside, `repaired` is the part of it that is whole again, `forgotten` has (pipeline, step)
+    of results that need what is not there: they count as misses from now on.
+    """
 
     count: int
     size: int
     damaged: tuple[str, ...]
+    repaired: tuple[str, ...]
     forgotten: tuple[tuple[str, str], ...]
 
 
@@ -122,7 +127,8 @@ def sweep(store: Store, waste: Waste, now: float | None = None, tell: Tell = sil
         except OSError as error:
             raise os_failure(error, path) from error
     _sweep_scratch(store, at)
-    store.memo.drop_older(at - OLD)
+    named = {value for result in store.results.all() for value in result.parts.values()}
+    store.memo.drop_older(at - OLD, spare=named)  # the sources and listings that a manifest names explain it
     for path in (*_entries(store.plans.folder), *_entries(os.path.join(store.folder, "remote"))):
         with suppress(OSError):
             if os.stat(path).st_mtime < at - OLD:
@@ -130,8 +136,12 @@ def sweep(store: Store, waste: Waste, now: float | None = None, tell: Tell = sil
     return freed
 
 
-def verify_all(store: Store, tell: Tell = silent) -> Report:
-    """Hash every object again, move the damaged aside and forget the results that need what is missing."""
+def verify_all(store: Store, fetch: Callable[[str], bool] = lambda digest: False, tell: Tell = silent) -> Report:
+    """Hash every object again, move the damaged aside and forget the results that need what is missing.
+
+    `fetch` brings an object back by its digest and tells whether it could: where a remote has a copy, damage is
+    repaired instead.
+    """
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that other commands spare
 
     from treadle.settings import cores  # lazy: only needed here
@@ -154,10 +164,20 @@ def verify_all(store: Store, tell: Tell = silent) -> Report:
             if not sound:
                 store.objects.verify(Artifact(digest, "", length))
                 damaged.append(digest)
+    repaired = [digest for digest in damaged if fetch(digest) and store.objects.verify(Artifact(digest, "", 0))]
     lost = [result for result in store.results.all() if not all(map(store.objects.has, result.outputs.values()))]
     store.results.forget(*(result.key for result in lost))
     forgotten = tuple(sorted({(result.pipeline, result.step) for result in lost}))
-    return Report(count, size, tuple(sorted(damaged)), forgotten)
+    return Report(count, size, tuple(sorted(damaged)), tuple(sorted(repaired)), forgotten)
+
+
+def stored_sizes(store: Store) -> dict[str, int]:
+    """The size in bytes of every object, by digest."""
+    sizes = {}
+    for digest, path in _stored(store.objects.folder):
+        with suppress(FileNotFoundError):  # swept meanwhile
+            sizes[digest] = os.stat(path).st_size
+    return sizes
 
 
 def _parts(store: Store, result: Result) -> Iterator[str]:
