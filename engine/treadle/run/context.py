@@ -93,7 +93,7 @@ class Context:
     def log(self, text: Any) -> None:
         """A line for the step's log; the first hundred are kept with the step's record too."""
         line = str(text)
-        print(line, file=sys.stdout)  # noqa: T201  # the log of the step is its standard output
+        sys.stdout.write(f"{line}\n")
         self._notes += 1
         if self._notes <= NOTES:
             self._tell(Note(time.time(), self._mask.text(line)[:NOTE]))
