@@ -1,6 +1,7 @@
 """What the author of steps and codecs imports; a step itself needs nothing from here."""
 
 import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,12 +11,27 @@ __all__ = [
     "Codec",
     "CodecError",
     "Describer",
+    "ModelCard",
+    "ModelFormat",
     "StepContext",
     "StepError",
     "TreadleError",
     "read_table_schema",
     "secret",
 ]
+
+Answer = Callable[[Mapping[str, Any]], Any]
+
+
+class ModelCard(dict[str, Any]):
+    """What a step returns to register a model: the engine registers the artifact of the step's input called `model`.
+
+    `name` is a must; `signature` {inputs, outputs}, `example` (rows), `metrics` and `compiled` become fields of the
+    version, everything else is kept with it as written. Read back it is a plain dict.
+    """
+
+    def __init__(self, name: str, **facts: Any) -> None:
+        super().__init__(name=name, **facts)
 
 
 class StepContext(Protocol):
@@ -87,6 +103,22 @@ def secret(name: str) -> str:
     if value is None:
         raise StepError(f"the secret {name} is not set", f"secrets: [{name}], and set it in the environment")
     return value
+
+
+class ModelFormat(Codec, Protocol):
+    """A codec of models: it also reads a file of uncertain origin, and makes what a server asks."""
+
+    def read_model(self, data: bytes, trusted: Collection[str]) -> Any:
+        """The model in a file whose digest was proved, with no type but those known as harmless and `trusted`.
+
+        Raises CodecError, naming the types that are neither, before any of them is made.
+        """
+
+    def predictor(self, model: Any, card: Mapping[str, Any], example: Sequence[Mapping[str, Any]]) -> Answer:
+        """What answers for `model`: a function of columns (name → 1-D array of equal length) that returns an array.
+
+        The fields are those of the card's signature, `example` are rows in it.
+        """
 
 
 def read_table_schema(path: str) -> dict[str, Any]:

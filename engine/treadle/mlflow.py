@@ -58,13 +58,17 @@ class Server:
         self._headers = _credentials(parts.username, parts.password)
         self._connection: HTTPConnection | None = None
 
-    def get(self, path: str, **query: Any) -> dict[str, Any]:
+    def get(self, address: str, **query: Any) -> dict[str, Any]:
         """Ask for something."""
-        return self._json("GET", f"{path}?{urlencode(query)}" if query else path, None)
+        return self._json("GET", f"{address}?{urlencode(query)}" if query else address, None)
 
-    def post(self, path: str, body: dict[str, Any], method: str = "POST") -> dict[str, Any]:
+    def post(self, address: str, **body: Any) -> dict[str, Any]:
         """Have something done."""
-        return self._json(method, path, json.encode(body))
+        return self._json("POST", address, json.encode(body))
+
+    def delete(self, address: str, **body: Any) -> dict[str, Any]:
+        """Have something taken away."""
+        return self._json("DELETE", address, json.encode(body))
 
     def upload(self, place: str, file: BinaryIO, size: int) -> None:
         """Put a file under an artifact address; what was there is replaced."""

@@ -12,6 +12,20 @@ from treadle.quantity import size
 MARKS = ("treadle.toml", ".git")
 
 
+class ModelFormats(Struct, frozen=True, kw_only=True):
+    """Which model files a server may load: types that are trusted by name, and whether pickles made here are."""
+
+    trusted: tuple[str, ...] = ()
+    allow_pickle: bool = False
+
+
+class Tracking(Struct, frozen=True):
+    """Where runs are mirrored to: the address of an MLflow server, "" for nowhere; larger outputs are left out."""
+
+    mlflow: str = ""
+    artifacts: int = 16 << 20  # bytes of an output up to which it is sent along
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """What a project has decided for all its pipelines; every field has a default that works."""
 
@@ -22,6 +36,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     isolation: str = "fresh"
     keep_runs: int = 50
     resources: dict[str, float] = {}  # what there is in all: cpu, memory in bytes, gpu, any token
+    models: ModelFormats = ModelFormats()
+    track: Tracking = Tracking()
 
 
 KINDS: dict[str, tuple[type, tuple[str, ...]]] = {
@@ -31,6 +47,8 @@ KINDS: dict[str, tuple[type, tuple[str, ...]]] = {
     "isolation": (str, ("pool", "fresh", "inline")),
     "keep_runs": (int, ()),
     "resources": (dict, ()),
+    "models": (dict, ()),
+    "track": (dict, ()),
 }
 
 
@@ -60,6 +78,12 @@ def read_settings(root: str) -> Settings:
         raise InputError(problems)
     if "resources" in table:
         table["resources"] = {name: _amount(name, value) for name, value in table["resources"].items()}
+    if "models" in table:
+        given = table["models"]
+        table["models"] = ModelFormats(**{**given, "trusted": tuple(given.get("trusted", ()))})
+    if "track" in table:
+        given = table["track"]
+        table["track"] = Tracking(given.get("mlflow", ""), size(given.get("artifacts", Tracking().artifacts)))
     return Settings(root=root, **table)
 
 
@@ -125,6 +149,10 @@ def _check(path: str, key: str, value: Any) -> list[Problem]:
     if key not in KINDS:
         return [Problem("unknown-setting", f"no setting is called '{key}'", where, did_you_mean(key, KINDS))]
     kind, choices = KINDS[key]
+    if key == "models" and isinstance(value, dict):
+        return _check_models(where, value)
+    if key == "track" and isinstance(value, dict):
+        return _check_track(where, value)
     if type(value) is not kind:
         return [Problem("bad-settings", f"'{key}' takes {kind.__name__}, not {value!r}", where)]
     if isinstance(value, dict):
@@ -142,9 +170,42 @@ def _check_amount(path: str, name: str, value: Any) -> list[Problem]:
     return []
 
 
+def _check_models(where: Location, block: dict[str, Any]) -> list[Problem]:
+    found = []
+    for key, value in block.items():
+        if key not in ModelFormats.__struct_fields__:
+            hint = did_you_mean(key, ModelFormats.__struct_fields__)
+            found.append(Problem("unknown-setting", f"no setting is called 'models.{key}'", where, hint))
+        elif key == "allow_pickle" and not isinstance(value, bool):
+            found.append(Problem("bad-settings", f"'models.allow_pickle' takes bool, not {value!r}", where))
+        elif key == "trusted" and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            hint = 'trusted = ["package.module.Class"]'
+            found.append(Problem("bad-settings", f"'models.trusted' takes a list of names, not {value!r}", where, hint))
+    return found
+
+
+def _check_track(where: Location, block: dict[str, Any]) -> list[Problem]:
+    found = []
+    for key, value in block.items():
+        if key == "mlflow":
+            if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+                hint = 'the address of a server: mlflow = "http://localhost:5000"'
+                found.append(Problem("bad-settings", f"'track.mlflow' takes an address, not {value!r}", where, hint))
+        elif key == "artifacts":
+            try:
+                size(value)
+            except (TypeError, ValueError, AttributeError):
+                text = f"'track.artifacts' takes a size, not {value!r}"
+                found.append(Problem("bad-settings", text, where, 'artifacts = "16MiB", or 0 for none'))
+        else:
+            hint = did_you_mean(key, Tracking.__struct_fields__)
+            found.append(Problem("unknown-setting", f"no setting is called 'track.{key}'", where, hint))
+    return found
+
+
 def _line_of(path: str, key: str) -> int:
     with open(path, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
-            if line.strip().partition("=")[0].strip().strip("\"'") == key:
+            if line.strip().partition("=")[0].strip().strip("\"'[]").removeprefix("tool.treadle.") == key:
                 return number
     return 1

@@ -5,16 +5,20 @@ import re
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from treadle.authoring import StepError
-from treadle_steps import psi
+from treadle.authoring import ModelCard, StepError
+from treadle_steps import psi, signature
+from treadle_steps.compiled import answer
+from treadle_steps.compiled.frame import columns_of
 from treadle_steps.estimators import final
 from treadle_steps.refusals import kind_of, need_columns, table
 from treadle_steps.rollout import checked
 
 NEEDED = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes a part of a URL and of a path
+SAMPLE = 200  # rows of the reference on which predictors are compared
 RARE_VALUES = 1000  # a profile keeps all values of a column only when they are no more than these
 
 
@@ -25,13 +29,15 @@ def model(
     *,
     name: str,
     rollout: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Write the card of a model: its name, input fields, target, metrics, requirements, profile and rollout.
+) -> ModelCard:
+    """Register a model under a name, with its signature, metrics, requirements, profile and rollout.
 
-    The profile holds, for each feature, its bins and counts in the reference; `monitor.drift` takes the card as its
-    reference. The card and the model are artifacts of the run; serving them is up to whoever reads the card.
+    The run that made the card, or found it unchanged, puts the model into the registry: the first version of a name
+    becomes its champion, a later one its challenger. The profile holds, for each feature, its bins and counts in the
+    reference; `monitor.drift` takes the card as its reference. The reference also gives the signature its types,
+    example rows, the importance of the columns, and the rows on which a compiled form is proved.
     Raises StepError for a name that cannot be part of a path, for a rollout key that is not known, and when the
-    reference lacks a feature.
+    reference lacks a feature or the model answers it differently column by column.
     """
     if not NAME.fullmatch(name):
         raise StepError(
@@ -42,24 +48,46 @@ def model(
     features = [str(field) for field in getattr(model, "feature_names_in_", [])]
     kinds: dict[str, str] = dict(getattr(model, "feature_kinds_", {}))
     profile: dict[str, Any] = {}
+    frame = None
     if reference is not None:
         frame = table(reference, "reference")
         need_columns(frame, features, "the model's feature", "the reference")
         kinds = {field: kind_of(frame[field]) for field in features}
         profile = {field: psi.freeze(frame[field], RARE_VALUES) for field in features}
     classes = getattr(model, "classes_", None)
-    return {
-        "name": name,
-        "estimator": f"{type(final(model)).__module__}.{type(final(model)).__qualname__}",
-        "inputs": [{"name": field, **({"dtype": kinds[field]} if field in kinds else {})} for field in features],
-        "target": getattr(model, "target_name_", None),
-        "classes": None if classes is None else [str(label) for label in classes],
-        "metrics": (report or {}).get("metrics", {}),
-        "requirements": _requirements(model),
-        "python": platform.python_version(),
-        "profile": profile,
-        "rollout": checked(rollout),
-    }
+    target = getattr(model, "target_name_", None)
+    fields = signature.inputs(model, features, kinds, frame)
+    facts: dict[str, Any] = {}
+    if frame is not None and features:
+        _need_same(model, frame, fields)
+        facts["example"] = signature.example(frame, features)
+        facts["importance"] = signature.importance(model, frame, features)
+        facts["compiled"] = answer.verdict(model, fields, frame[features].head(SAMPLE))
+    else:
+        facts["compiled"] = "original: there is no reference to prove a compiled form on"
+    return ModelCard(
+        name=name,
+        estimator=f"{type(final(model)).__module__}.{type(final(model)).__qualname__}",
+        inputs=[{"name": field, **({"dtype": kinds[field]} if field in kinds else {})} for field in features],
+        target=target,
+        classes=None if classes is None else [str(label) for label in classes],
+        metrics=(report or {}).get("metrics", {}),
+        requirements=_requirements(model),
+        python=platform.python_version(),
+        profile=profile,
+        rollout=checked(rollout),
+        signature={"inputs": fields, "outputs": signature.outputs(model, target)},
+        **facts,
+    )
+
+
+def _need_same(model: Any, frame: pd.DataFrame, fields: list[dict[str, Any]]) -> None:
+    """Raise StepError when the model tells its reference from the same values as a server hands them over."""
+    rows = frame[[field["name"] for field in fields]].head(SAMPLE)
+    direct, served = model.predict(rows), answer.Original(model, fields)(columns_of(rows, fields))
+    if not np.array_equal(np.asarray(direct), served, equal_nan=np.asarray(direct).dtype.kind == "f"):
+        text = f"{type(final(model)).__name__} answers differently when its columns come one by one, as in a request"
+        raise StepError(text, "make its columns numbers or text before training, not types of their own")
 
 
 def _requirements(model: Any) -> dict[str, str]:

@@ -7,8 +7,18 @@ import treadle
 import treadle.authoring
 
 PUBLIC = ["__version__", "check", "plan", "run"]
-AUTHORING = ["Codec", "CodecError", "Describer", "StepContext", "StepError"]
-AUTHORING += ["TreadleError", "read_table_schema", "secret"]
+AUTHORING = [
+    "Codec",
+    "CodecError",
+    "Describer",
+    "ModelCard",
+    "ModelFormat",
+    "StepContext",
+    "StepError",
+    "TreadleError",
+    "read_table_schema",
+    "secret",
+]
 
 
 def test_the_names_of_the_package() -> None:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("treadle.cli.show", "show a run, or what became of one step in it"),
     "logs": ("treadle.cli.logs", "print what a step printed"),
     "data": ("treadle.cli.data", "show data version by version, with lineage; compare two"),
+    "models": ("treadle.cli.models", "list, show, promote, roll back and compare registered models"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
@@ -62,7 +63,9 @@ def command(argv: Sequence[str]) -> int:
     )
     module.add_arguments(parser)
     try:
-        args = parser.parse_intermixed_args(argv[1:])
+        # argparse cannot mix options and arguments where a command has commands of its own
+        parse = parser.parse_args if getattr(parser, "_subparsers", None) else parser.parse_intermixed_args
+        args = parse(argv[1:])
     except SystemExit as leave:
         return int(leave.code or 0)
     return _guarded(module.run, args)

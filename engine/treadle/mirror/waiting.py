@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -20,8 +21,9 @@ MOST_TOLD = 1 << 20  # bytes of the sender's own log
 
 
 class Sent(Struct):
-    """How far a run is on the server: its id there, where its artifacts go, and what has arrived."""
+    """How far a run is on a server: its id there, where its artifacts go, and what has arrived."""
 
+    server: str = ""
     run: str = ""
     artifacts: str = ""
     described: bool = False
@@ -65,11 +67,11 @@ def remove(folder: str, run_id: str) -> None:
         os.unlink(_path(folder, run_id))
 
 
-def wake(root: str, folder: str) -> None:
-    """Start a process that sends what is waiting, unless one does already; a failure to start is no failure here."""
+def wake(root: str, folder: str) -> bool:
+    """Start a process that sends what is waiting; False when one does already, or none can be started."""
     with suppress(OSError), alone(folder) as first:
         if not first:
-            return
+            return False
     log = os.path.join(folder, FOLDER, "log")
     with suppress(OSError):
         flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if _size(log) > MOST_TOLD else os.O_APPEND)
@@ -81,6 +83,15 @@ def wake(root: str, folder: str) -> None:
             )
         finally:
             os.close(handle)
+        return True
+    return False
+
+
+def age(folder: str, run_id: str) -> float:
+    """Seconds since something of a run was sent, or it was added."""
+    with suppress(OSError):
+        return time.time() - os.stat(_path(folder, run_id)).st_mtime
+    return 0.0
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from treadle.code import Project
 from treadle.domain import run as record
 from treadle.domain.artifact import Artifact
 from treadle.domain.event import StepCached, StepFailed, StepFinished, StepRetried
+from treadle.domain.model import ModelVersion
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.run import Items, RunRecord, StepRecord
 from treadle.domain.task import Failure, Outcome, Usage
@@ -20,6 +21,7 @@ from treadle.run.estimate import Pace
 from treadle.run.foreach import base_of
 from treadle.run.gather import gather
 from treadle.run.journal import Journal
+from treadle.run.register import Registrar
 from treadle.run.schedule import Again, Schedule
 from treadle.run.tasks import Tasks
 from treadle.store import Result, Store
@@ -37,6 +39,8 @@ class Ends:
         self.pace = Pace(plan, self.seconds)
         self.decider = Decider(plan, store, project, forced, journal.run.started)
         self.tasks = Tasks(store, project.root, journal.run.run_id)
+        self.decisions: dict[str, Decision] = {}  # of the steps that run
+        self.registrar = Registrar(store, journal.run, self.steps, self.decider)
         self.journal = journal
         self._plan = plan
         self._store = store
@@ -118,11 +122,25 @@ class Ends:
         self.journal.set(gate.with_verdicts(done, verdicts))
         broken = next((v for v in verdicts if not v.passed), None)
         if broken is None:
+            refusal = self.registrar.take(step, done, self.outputs, self.journal.steps, self.decisions)
+            if refusal:
+                self.journal.say(f"no model was registered: {refusal}", step.id)
             self.schedule.finish(step.id)
             return
         figures = ", ".join(f"{name} = {value:.6g}" for name, value in broken.values.items()) or broken.note
         reason = f"the gate of '{step.id}' did not hold: {broken.text} ({figures})"
         self.journal.skip(self.schedule.stop_below(step.id, reason))
+
+    def flush(self, steps_too: bool = True) -> None:
+        """Make durable what has ended, with the models that steps registered, in one transaction."""
+        registered: list[ModelVersion] = []
+
+        def register() -> None:
+            registered.extend(self.registrar.register())
+
+        self.journal.flush(steps_too, register if self.registrar.waiting else None)
+        for version in registered:
+            self.journal.say(f"registered {version.name} version {version.version}", version.step)
 
     def _save(self, step: PlannedStep, artifact: Artifact, path: str) -> None:
         """Keep the copy in the project's tree; a damaged object is a notice, and a miss the next time."""

@@ -71,9 +71,12 @@ class Journal:
         self._results += results
         self._leases += leases
 
-    def flush(self, steps_too: bool = True) -> None:
-        """Everything noted since the last time becomes durable in one transaction; without results, steps may wait."""
-        if not self._results and not self._leases and not (self._unsaved and steps_too):
+    def flush(self, steps_too: bool = True, within: Callable[[], None] | None = None) -> None:
+        """Everything noted since the last time becomes durable in one transaction; without results, steps may wait.
+
+        `within` is done in the same transaction.
+        """
+        if not self._results and not self._leases and not (self._unsaved and steps_too) and within is None:
             return
         with self._store.database.transaction():
             if self._results:
@@ -81,6 +84,8 @@ class Journal:
             if self._leases:
                 self._store.leases.release(self._leases)
             self._store.history.add_steps(self.run.run_id, self._unsaved)
+            if within is not None:
+                within()
         self._results, self._unsaved, self._leases = [], [], []
 
     def close(self, status: str, order: Iterable[str]) -> RunRecord:

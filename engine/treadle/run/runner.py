@@ -95,7 +95,6 @@ class _Runner:
         self.journal = ends.journal
         self.fanout = Fanout(store, ends, dispatch)
         self.tracks = Tracks(store.objects, ends.journal)
-        self.decisions: dict[str, Decision] = {}
         self.elsewhere: dict[str, Decision] = {}  # keys that another run is computing now
         self.queue = Queue()
 
@@ -113,7 +112,7 @@ class _Runner:
             for name in self.ends.schedule.take():
                 self._decide(self.ends.steps[name])
             self._submit()
-            self.journal.flush(self.dispatch.used or self.ends.schedule.over)
+            self.ends.flush(self.dispatch.used or self.ends.schedule.over)
             self._tell_progress()
             if self.ends.schedule.over:
                 break
@@ -147,6 +146,7 @@ class _Runner:
                 self.ends.cancelled(name)
         self.fanout.cancelled()
         self.store.leases.release_all()
+        self.ends.flush()
         return self.journal.close(status, self.ends.steps)
 
     # deciding
@@ -178,7 +178,7 @@ class _Runner:
                 self.ends.schedule.skip(step.id, f"not selected, and not in the cache: {decision.reason}")
             )
         else:
-            self.decisions[step.id] = decision
+            self.ends.decisions[step.id] = decision
             self._wait_for_room(decision)
 
     # running
@@ -268,7 +268,7 @@ class _Runner:
                 self.queue.drop(step)
             return
         step = self.ends.steps[task.step_id]
-        decision = self.decisions[step.id]
+        decision = self.ends.decisions[step.id]
         outcome = structs.replace(outcome, track=self.tracks.ended(task)) if task.track else outcome
         if outcome.failure is not None:
             self.store.leases.release([lease_of(step, decision)])

@@ -6,6 +6,7 @@ Nobody else opens a file or a database under `.treadle/`, but for logs and scrat
 from treadle.store.codecs import decode, encode
 from treadle.store.data import Data
 from treadle.store.history import RunSummary
+from treadle.store.models import Models, ModelsDoor, Move
 from treadle.store.objects import Objects, add_list
 from treadle.store.open import Store, open_store
 from treadle.store.process import Process
@@ -13,6 +14,9 @@ from treadle.store.results import Result
 
 __all__ = [
     "Data",
+    "Models",
+    "ModelsDoor",
+    "Move",
     "Objects",
     "Process",
     "Result",

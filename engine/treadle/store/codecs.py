@@ -8,16 +8,20 @@ encode                       decode
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from treadle.authoring import Codec
+from treadle.authoring import Codec, ModelCard
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError, did_you_mean
 from treadle.store import tree
 from treadle.store.objects import LIST, Objects, add_list, is_folder
 from treadle.store.scratch import temporary
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes a part of a URL and of a path
+CARD = "card"  # the codec of a model's card: an output stored by it is registered
 
 
 class _Whole:
@@ -56,7 +60,7 @@ class JsonCodec(_Whole):
     suffix = ".json"
 
     def accepts(self, value: Any) -> bool:
-        return not isinstance(value, str) and misfit(value) == ""
+        return not isinstance(value, str | ModelCard) and misfit(value) == ""
 
     def dump(self, value: Any) -> bytes:
         import json  # lazy: 4 ms that a run with nothing to do spares
@@ -73,6 +77,21 @@ class JsonCodec(_Whole):
             return json.loads(data)
         except ValueError as error:
             raise CodecError(f"stored JSON does not read back: {error}") from error
+
+
+class CardCodec(JsonCodec):
+    """The card of a model, which the engine registers; comes back as a dict."""
+
+    name = CARD
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, ModelCard) and misfit(value) == ""
+
+    def dump(self, value: Any) -> bytes:
+        if not isinstance(value, dict) or not MODEL_NAME.fullmatch(str(value.get("name", ""))):
+            text = "a model's name has letters, digits, '.', '_' and '-', begins with a letter or digit"
+            raise CodecError(f"{text} and is part of its card: {{name: …}}")
+        return super().dump(value)
 
 
 class TextCodec(_Whole):
@@ -131,7 +150,10 @@ class PickleCodec(_Whole):
     def parse(self, data: bytes) -> Any:
         import pickle  # lazy: only pickles need it
 
-        return pickle.loads(data)  # noqa: S301 -- its digest was proved against the record of a run made here
+        try:
+            return pickle.loads(data)  # noqa: S301 -- its digest was proved against the record of a run made here
+        except (pickle.UnpicklingError, EOFError, ImportError, AttributeError, LookupError, ValueError) as error:
+            raise CodecError(f"a stored pickle does not read back: {type(error).__name__}: {error}") from error
 
 
 class _Place:
@@ -191,7 +213,16 @@ class ListCodec(_Whole):
 
 BUILTIN: Mapping[str, Codec] = {
     codec.name: codec
-    for codec in (JsonCodec(), TextCodec(), BytesCodec(), FileCodec(), FolderCodec(), PickleCodec(), ListCodec())
+    for codec in (
+        JsonCodec(),
+        CardCodec(),
+        TextCodec(),
+        BytesCodec(),
+        FileCodec(),
+        FolderCodec(),
+        PickleCodec(),
+        ListCodec(),
+    )
 }
 
 

@@ -9,6 +9,7 @@ from treadle.store.files import FileDigests
 from treadle.store.history import History
 from treadle.store.leases import Leases
 from treadle.store.memo import Memo
+from treadle.store.models import Models, ModelsDoor
 from treadle.store.objects import Objects
 from treadle.store.plans import Plans
 from treadle.store.results import Results
@@ -28,6 +29,7 @@ class Store(Struct, frozen=True):
     history: History
     files: FileDigests
     memo: Memo
+    models: ModelsDoor
     plans: Plans
     tags: Tags
     database: Database
@@ -48,6 +50,7 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         history=History(database),
         files=FileDigests(database),
         memo=Memo(database),
+        models=Models(database),
         plans=Plans(os.path.join(folder, "plans")),
         tags=Tags(database),
         database=database,

@@ -29,5 +29,30 @@ FIRST = (
 )
 
 TAGS = ("CREATE TABLE tags (run_id TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (run_id, tag)) WITHOUT ROWID",)
+MODELS = (
+    """CREATE TABLE model_versions (
+        name TEXT NOT NULL, version INTEGER NOT NULL, model TEXT NOT NULL, card TEXT NOT NULL, data BLOB NOT NULL,
+        PRIMARY KEY (name, version)) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX model_versions_of_card ON model_versions (card, model)",
+    """CREATE TABLE model_aliases (
+        name TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL,
+        PRIMARY KEY (name, alias), FOREIGN KEY (name, version) REFERENCES model_versions (name, version))
+        WITHOUT ROWID""",
+    """CREATE TABLE alias_events (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL, alias TEXT NOT NULL, old INTEGER, new INTEGER,
+        at REAL NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL, kind TEXT NOT NULL)""",
+    "CREATE INDEX alias_events_of ON alias_events (name, alias, number)",
+    """CREATE TABLE model_quarantine (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, until REAL NOT NULL,
+        at REAL NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL)""",
+    "CREATE TABLE model_changes (count INTEGER NOT NULL)",
+    "INSERT INTO model_changes VALUES (0)",
+    *(
+        f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append only'); END"
+        for table in ("model_versions", "alias_events", "model_quarantine")
+        for verb in ("UPDATE", "DELETE")
+    ),
+)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS)

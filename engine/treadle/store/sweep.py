@@ -1,6 +1,7 @@
 """What may be deleted, and deleting it; and proving that everything stored is whole.
 
-An object stays while a result, a recent run or a root refers to it, and for a while after it was made or used.
+An object stays while a result, a recent run, a registered model or a root refers to it, and for a while after it
+was made or used.
 """
 
 import os
@@ -73,6 +74,9 @@ def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float
                 kept.update(store.objects.parts(artifact))
             if record.track is not None:
                 kept.add(record.track.digest)
+    for name in store.models.names():
+        for version in store.models.versions(name):
+            kept.update(store.objects.parts(version.artifact))
     going: list[Result] = []
     items: list[Result] = []
     for result in store.results.all():

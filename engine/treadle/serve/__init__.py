@@ -1,0 +1,1 @@
+"""Models that answer: loading them safely, and the protocols that clients speak."""

@@ -1,0 +1,16 @@
+"""What a loaded model is to everyone who asks it."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from treadle.domain.model import ModelVersion
+
+
+class Predictor(Protocol):
+    """A model ready to answer; used by one process."""
+
+    version: ModelVersion
+
+    def predict(self, columns: Mapping[str, Any]) -> Any:
+        """columns: name -> 1-D numpy array of equal length (object dtype for strings, NaN/None for missing), in any
+        order; returns a numpy array, 1-D of rows, or 2-D (rows, outputs)."""

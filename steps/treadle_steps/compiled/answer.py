@@ -1,0 +1,93 @@
+"""What answers for a model: its compiled form where that is sure, else the model itself."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from treadle_steps.compiled import proof
+from treadle_steps.compiled.build import program
+from treadle_steps.compiled.frame import Fields, columns_of, table
+from treadle_steps.compiled.program import Columns, NotCompiled, Program
+
+LOG = logging.getLogger("treadle.serve")
+FEW = 64  # rows up to which walking flat arrays is faster than scikit-learn
+COMPILED, ORIGINAL = "compiled", "original"
+
+
+class Original:
+    """A model behind the columns of a request: builds the table that `predict` takes."""
+
+    def __init__(self, model: Any, fields: Fields) -> None:
+        self._model = model
+        self._fields = fields
+        self._named = hasattr(model, "feature_names_in_")
+
+    def __call__(self, columns: Columns) -> Any:
+        return np.asarray(self._model.predict(table(columns, self._fields, self._named)))
+
+
+class Compiled:
+    """A compiled form for few rows; many rows, and what it is not sure about, go to the model itself."""
+
+    def __init__(self, program: Program, original: Original) -> None:
+        self.program = program
+        self.original = original
+
+    def __call__(self, columns: Columns) -> Any:
+        if len(next(iter(columns.values()))) <= FEW:
+            found = proof.attempt(self.program, columns)
+            if found is not None:
+                return found
+        return self.original(columns)
+
+
+def predictor(model: Any, card: Mapping[str, Any], example: Sequence[Mapping[str, Any]]) -> Any:
+    """What answers for a model of this card: compiled where its verdict says so and the example agrees once more."""
+    fields = card.get("signature", {}).get("inputs", [])
+    original = Original(model, fields)
+    if not str(card.get("compiled", "")).startswith(COMPILED):
+        return original
+    try:
+        made = program(model, [field["name"] for field in fields])
+    except NotCompiled as reason:
+        LOG.warning("%s is served by the model itself: %s", card.get("name"), reason)
+        return original
+    columns = columns_of_rows(example, fields)
+    difference = proof.difference(made, original, columns) if example else ""
+    if difference:
+        LOG.warning("%s is served by the model itself: on its example, %s", card.get("name"), difference)
+        return original
+    return Compiled(made, original)
+
+
+def verdict(model: Any, fields: Fields, sample: Any) -> str:
+    """Which predictor is to serve a model, and why: the compiled form proved on a sample of real rows, or the model.
+
+    `sample` is a data frame with the fields as columns.
+    """
+    if not fields:
+        return f"{ORIGINAL}: the model does not say what it reads"
+    odd = [field["name"] for field in fields if field["dtype"] in ("float", "datetime")]
+    if odd:
+        return f"{ORIGINAL}: the column '{odd[0]}' is a date or float32"
+    try:
+        made = program(model, [field["name"] for field in fields])
+    except NotCompiled as reason:
+        return f"{ORIGINAL}: {reason}"
+    columns = columns_of(sample, fields)
+    found = proof.prove(made, Original(model, fields), columns, proof.thresholds(model, fields))
+    return f"{COMPILED if found.holds else ORIGINAL}: {found.text}"
+
+
+def columns_of_rows(rows: Sequence[Mapping[str, Any]], fields: Fields) -> dict[str, Any]:
+    """Example rows as columns."""
+    found: dict[str, Any] = {}
+    for field in fields:
+        values = [row.get(field["name"]) for row in rows]
+        if field["dtype"] in ("string", "datetime"):
+            found[field["name"]] = np.array(values, dtype=object)
+        else:
+            found[field["name"]] = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return found
