@@ -10,7 +10,7 @@ from msgspec import json, to_builtins
 
 from treadle.domain.model import Field, ModelVersion
 from treadle.domain.run import RunRecord
-from treadle.mirror.waiting import Sent
+from treadle.mirror.outbox import Sent
 from treadle.mlflow import FOUND_ALREADY, Refused, Server, size_of
 from treadle.store import Store
 

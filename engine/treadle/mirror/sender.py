@@ -26,8 +26,8 @@ from treadle.domain.artifact import Artifact
 from treadle.domain.run import RunRecord, StepRecord
 from treadle.domain.track import Point
 from treadle.errors import StoreError
-from treadle.mirror import models, waiting
-from treadle.mirror.waiting import Sent
+from treadle.mirror import models, outbox
+from treadle.mirror.outbox import Sent
 from treadle.mlflow import FOUND_ALREADY, NOT_FOUND, Refused, Server, Unreachable, size_of
 from treadle.run.tracks import SUFFIX, read_artifact, read_file
 from treadle.settings import Tracking
@@ -44,8 +44,8 @@ WORDS = re.compile(r"[^\w\-. /:]")
 
 def send_all(store: Store, tracking: Tracking) -> None:
     """Send until nothing waits; raises StoreError. Does nothing when another process sends."""
-    while waiting.waiting(store.folder):
-        with waiting.alone(store.folder) as first:
+    while outbox.waiting(store.folder):
+        with outbox.alone(store.folder) as first:
             if not first or not _send_until_done(store, tracking):
                 return
         # a run that began just now saw that somebody was sending: look once more
@@ -55,7 +55,7 @@ def _send_until_done(store: Store, tracking: Tracking) -> bool:
     """Send what waits; whether the server has all of it."""
     server = Server(tracking.mlflow)
     answered = time.monotonic()
-    while runs := waiting.waiting(store.folder):
+    while runs := outbox.waiting(store.folder):
         going = False
         try:
             for run_id in runs:
@@ -76,25 +76,25 @@ def send_run(server: Server, store: Store, run_id: str, most: int) -> bool:
     """Send what is new of a run; whether it is over and all has arrived. Raises Unreachable, StoreError."""
     run = store.history.get(run_id)
     if run is None:  # it is about to begin, or was deleted with the database
-        if waiting.age(store.folder, run_id) > FORGOTTEN:
-            waiting.remove(store.folder, run_id)
+        if outbox.age(store.folder, run_id) > FORGOTTEN:
+            outbox.remove(store.folder, run_id)
         return False
-    sent = waiting.load(store.folder, run_id)
+    sent = outbox.load(store.folder, run_id)
     if sent.server != server.shown:
         sent = Sent(server=server.shown)
     try:
         _Run(server, store, run, sent, most).send()
     finally:
-        waiting.save(store.folder, run_id, sent)
+        outbox.save(store.folder, run_id, sent)
     if run.status == record.RUNNING:
         return False
-    waiting.remove(store.folder, run_id)
+    outbox.remove(store.folder, run_id)
     return True
 
 
 def send_aliases(server: Server, store: Store) -> None:
     """Move aliases on the server as they moved here; raises Unreachable."""
-    path = os.path.join(store.folder, waiting.FOLDER, f"aliases-{of_bytes(server.shown.encode())[:8]}.json")
+    path = os.path.join(store.folder, outbox.FOLDER, f"aliases-{of_bytes(server.shown.encode())[:8]}.json")
     before: dict[str, dict[str, str]] = {}
     with suppress(OSError, ValueError), open(path, "rb") as file:
         before = json.decode(file.read())
