@@ -12,6 +12,7 @@ from msgspec import Struct, msgpack
 from treadle.code import Closure, CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
 from treadle.domain.plan import Plan, PlannedStep, Source
+from treadle.domain.spec import DataSource
 from treadle.errors import CodecError, InputError, Problem
 from treadle.run import keys, listings, pickled
 from treadle.run.changes import in_words
@@ -19,6 +20,7 @@ from treadle.store import Data, Result, Store
 from treadle.store.data import absent_data
 
 if TYPE_CHECKING:
+    from treadle.store.mlflow import Tracked
     from treadle.store.remote import Remote
 
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
@@ -106,7 +108,7 @@ class Decider:
             hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
             raise InputError([Problem("no-predictions", text, source.where, hint)])
         if source.kind == "url":
-            return self._remote().data(source)
+            return self._remote(source).data(source)
         return self._store.files.data(self._project.root, source)
 
     def fetch(self, step: PlannedStep) -> None:
@@ -115,12 +117,18 @@ class Decider:
             for source in sources:
                 if source.step is None and self._plan.data[source.output].kind == "url":
                     entry = self._plan.data[source.output]
-                    self._data[source.output] = self._remote().fetch(entry, self.data(source.output))
+                    self._data[source.output] = self._remote(entry).fetch(entry, self.data(source.output))
 
-    def _remote(self) -> "Remote":
-        from treadle.store.remote import Remote  # lazy: only for data behind a URL
+    def _remote(self, source: DataSource) -> "Remote | Tracked":
+        from treadle.store.url import is_mlflow  # lazy: only for data behind a URL
 
         store = self._store
+        if is_mlflow(source.target):
+            from treadle.store.mlflow import Tracked  # lazy: only for data on an MLflow server
+
+            return Tracked(store.folder, store.files.tell)
+        from treadle.store.remote import Remote  # lazy: only for data behind a URL
+
         return Remote(store.folder, store.objects, store.memo, store.files, store.files.tell)
 
     def changed(self, step: PlannedStep, key: StepKey, but: Source | None = None) -> str:
