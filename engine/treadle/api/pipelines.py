@@ -10,7 +10,8 @@ from msgspec import structs
 from treadle.api.compiled import Request, make
 from treadle.api.git import Tree, commit
 from treadle.api.project import Project, open_project
-from treadle.domain.event import Event, Notice
+from treadle.api.tracking import mirror_run
+from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
 from treadle.errors import InputError, LockDiffers
@@ -97,7 +98,7 @@ def walk(
         return machine.make(name)
 
     own = Machine(make, machine.totals)
-    _mirror(project, start, notify)
+    mirror_run(project, start, notify)
     project.store.files.tell = as_events(start.run_id, notify, time.time)
     git = start.git
     try:
@@ -108,24 +109,6 @@ def walk(
             project.store.history.set_git(start.run_id, git)
         project.store.memo.flush()
     return structs.replace(finished, git=git)
-
-
-def _mirror(project: Project, start: RunRecord, notify: Callable[[Event], None]) -> None:
-    """Have a process of its own send the run to the MLflow server of the settings, and what earlier ones left."""
-    if not project.settings.track.mlflow:
-        return
-    from treadle import mirror  # lazy: only with `track` in the settings
-
-    folder = project.store.folder
-    left = mirror.waiting(folder)
-    try:
-        mirror.add(folder, start.run_id)
-    except OSError as error:
-        notify(Notice(run_id=start.run_id, at=start.started, text=f"this run is not sent to MLflow: {error}"))
-    if mirror.wake(project.root, folder) and left:
-        many = f"{len(left)} earlier run{'' if len(left) == 1 else 's'}"
-        text = f"{many} still to be sent to {project.settings.track.mlflow} (.treadle/mlflow/log says why)"
-        notify(Notice(run_id=start.run_id, at=start.started, text=text))
 
 
 def begin(project: Project, made: Plan) -> RunRecord:

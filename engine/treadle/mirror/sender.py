@@ -44,21 +44,22 @@ WORDS = re.compile(r"[^\w\-. /:]")
 
 def send_all(store: Store, tracking: Tracking) -> None:
     """Send until nothing waits; raises StoreError. Does nothing when another process sends."""
-    while outbox.waiting(store.folder):
+    while True:
         with outbox.alone(store.folder) as first:
             if not first or not _send_until_done(store, tracking):
                 return
-        # a run that began just now saw that somebody was sending: look once more
+        if not outbox.waiting(store.folder):  # else a run that began just now saw that somebody was sending
+            return
 
 
 def _send_until_done(store: Store, tracking: Tracking) -> bool:
     """Send what waits; whether the server has all of it."""
     server = Server(tracking.mlflow)
     answered = time.monotonic()
-    while runs := outbox.waiting(store.folder):
+    while True:
         going = False
         try:
-            for run_id in runs:
+            for run_id in outbox.waiting(store.folder):
                 going = not send_run(server, store, run_id, tracking.artifacts) or going
             send_aliases(server, store)
             answered = time.monotonic()
@@ -67,9 +68,9 @@ def _send_until_done(store: Store, tracking: Tracking) -> bool:
             going = True
             if time.monotonic() - answered > PATIENCE and not store.history.living():
                 return False
-        if going:
-            time.sleep(PAUSE)
-    return True
+        if not going:
+            return True
+        time.sleep(PAUSE)
 
 
 def send_run(server: Server, store: Store, run_id: str, most: int) -> bool:
