@@ -118,9 +118,12 @@ def test_what_a_killed_step_told_is_kept_and_the_last_attempt_counts(tmp_path: P
 
 
 def test_a_run_that_goes_on_shows_what_its_steps_tell(tmp_path: Path) -> None:
-    project = a_project(tmp_path).write("p.yaml", PIPELINE).write(
-        "work.py",
-        """
+    project = (
+        a_project(tmp_path)
+        .write("p.yaml", PIPELINE)
+        .write(
+            "work.py",
+            """
         import pathlib, time
 
 
@@ -139,6 +142,7 @@ def test_a_run_that_goes_on_shows_what_its_steps_tell(tmp_path: Path) -> None:
         def after(model):
             return 1
         """,
+        )
     )
     with project.start("run", "p.yaml", "-q") as process:
         for _ in range(600):
@@ -158,7 +162,7 @@ def test_a_run_that_goes_on_shows_what_its_steps_tell(tmp_path: Path) -> None:
 
 
 def test_ctx_is_neither_input_nor_parameter(demo: Project) -> None:
-    demo.write("p.yaml", PIPELINE.replace('epochs: "${params.epochs}"', 'epochs: 5, ctx: 1'))
+    demo.write("p.yaml", PIPELINE.replace('epochs: "${params.epochs}"', "epochs: 5, ctx: 1"))
     found = demo.treadle("check", "p.yaml")
     assert found.code == 2
     assert "'work:fit' has no parameter 'ctx'" in found.stderr + found.stdout

@@ -1,6 +1,7 @@
 """What a step tells through `ctx`: bounded on disk and in the record, whole after a death, without secrets."""
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_long_series_has_a_bounded_file_and_keeps_its_first_and_last_point(tmp
     steps = [point.step for point in track.series["loss"]]
     assert len(steps) <= MOST + 1
     assert (steps[0], steps[-1]) == (0, 99_999)
-    gaps = {after - before for before, after in zip(steps[:-2], steps[1:-1], strict=True)}
+    gaps = {after - before for before, after in pairwise(steps[:-1])}
     assert gaps == {stride_of(99_999)}  # evenly
 
 
