@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import subprocess
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -89,8 +90,9 @@ class MLflow:
         words = [PYTHON, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(self.port)]
         words += ["--backend-store-uri", f"sqlite:///{self.folder}/db", "--artifacts-destination", f"{self.folder}/art"]
         with open(self.folder / "log", "ab") as log:
-            self._process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
-        limit = time.monotonic() + 180
+            env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+            self._process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True, env=env)
+        limit = time.monotonic() + 420  # it imports for a long time where others work too
         while True:
             try:
                 Server(self.uri).post("mlflow/experiments/search", max_results=1)
@@ -107,8 +109,6 @@ class MLflow:
 
     def look(self) -> dict[str, object]:
         """What MLflow's own client sees."""
-        import textwrap
-
         done = subprocess.run(
             [PYTHON, "-c", textwrap.dedent(LOOK), self.uri], capture_output=True, text=True, timeout=300, check=False
         )
@@ -136,7 +136,7 @@ def waiting(project: Project) -> list[str]:
 
 
 def until_sent(project: Project) -> None:
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 240
     while waiting(project):
         assert time.monotonic() < limit, (project.root / ".treadle" / "mlflow" / "log").read_text()
         time.sleep(0.2)

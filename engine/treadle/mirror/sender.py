@@ -33,7 +33,7 @@ from treadle.run.tracks import SUFFIX, read_artifact, read_file
 from treadle.settings import Tracking
 from treadle.store import Store
 
-PAUSE = 1.0  # seconds between two looks at a run that goes on
+PAUSE, LONGEST_PAUSE = 1.0, 10.0  # seconds between two looks at a run that goes on; while nobody answers
 PATIENCE = 60.0  # seconds without an answer after which what waits is left to the next command
 FORGOTTEN = 600.0  # seconds after which a run that nobody knows is not waited for any more
 MANY = 100  # parameters or tags in one request, 900 metrics
@@ -55,22 +55,24 @@ def send_all(store: Store, tracking: Tracking) -> None:
 def _send_until_done(store: Store, tracking: Tracking) -> bool:
     """Send what waits; whether the server has all of it."""
     server = Server(tracking.mlflow)
-    answered = time.monotonic()
+    answered, pause, said = time.monotonic(), PAUSE, ""
     while True:
         going = False
         try:
             for run_id in outbox.waiting(store.folder):
                 going = not send_run(server, store, run_id, tracking.artifacts) or going
             send_aliases(server, store)
-            answered = time.monotonic()
+            answered, pause, said = time.monotonic(), PAUSE, ""
         except Unreachable as error:
-            _say(str(error))
-            going = True
+            if str(error) != said:
+                said = str(error)
+                _say(said)
+            going, pause = True, min(2 * pause, LONGEST_PAUSE)
             if time.monotonic() - answered > PATIENCE and not store.history.living():
                 return False
         if not going:
             return True
-        time.sleep(PAUSE)
+        time.sleep(pause)
 
 
 def send_run(server: Server, store: Store, run_id: str, most: int) -> bool:
