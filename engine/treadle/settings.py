@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     isolation: str = "fresh"
     keep_runs: int = 50
     resources: dict[str, float] = {}  # what there is in all: cpu, memory in bytes, gpu, any token
+    keep_predictions: int = 30  # days
     models: ModelFormats = ModelFormats()
     track: Tracking = Tracking()
 
@@ -47,6 +48,7 @@ KINDS: dict[str, tuple[type, tuple[str, ...]]] = {
     "isolation": (str, ("pool", "fresh", "inline")),
     "keep_runs": (int, ()),
     "resources": (dict, ()),
+    "keep_predictions": (int, ()),
     "models": (dict, ()),
     "track": (dict, ()),
 }
@@ -90,6 +92,11 @@ def read_settings(root: str) -> Settings:
 def variable(name: str) -> str | None:
     """The value of an environment variable, or None."""
     return os.environ.get(name)
+
+
+def provide(name: str, value: str) -> None:
+    """Set an environment variable that libraries read when they load, unless the user has set it."""
+    os.environ.setdefault(name, value)
 
 
 def variables() -> dict[str, str]:

@@ -17,6 +17,7 @@ AUTHORING = [
     "StepError",
     "TreadleError",
     "read_table_schema",
+    "rollout_problems",
     "secret",
 ]
 

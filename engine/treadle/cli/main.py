@@ -27,7 +27,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("treadle.cli.logs", "print what a step printed"),
     "data": ("treadle.cli.data", "show data version by version, with lineage; compare two"),
     "models": ("treadle.cli.models", "list, show, promote, roll back and compare registered models"),
+    "ledger": ("treadle.cli.ledger", "read the record of automatic acts, or ask why a version serves"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
+    "serve": ("treadle.cli.serve", "serve models over HTTP, in the dialect that clients speak"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
 

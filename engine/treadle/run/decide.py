@@ -5,7 +5,6 @@
 
 import os
 from collections.abc import Mapping, Set
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, msgpack
 
@@ -16,12 +15,8 @@ from treadle.domain.spec import DataSource
 from treadle.errors import CodecError, InputError, Problem
 from treadle.run import keys, listings, pickled
 from treadle.run.changes import in_words
-from treadle.store import Data, Result, Store
-from treadle.store.data import absent_data
-
-if TYPE_CHECKING:
-    from treadle.store.mlflow import Tracked
-    from treadle.store.remote import Remote
+from treadle.run.sources import Sources
+from treadle.store import Result, Store
 
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
 
@@ -56,8 +51,7 @@ class Decider:
         self._project = project
         self._forced = forced
         self._now = now
-        self._absent = absent or {}
-        self._data: dict[str, Data] = {}
+        self.sources = Sources(plan, store, project.root, absent or {})
         self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
 
@@ -90,47 +84,6 @@ class Decider:
             inputs[port] = keys.inputs_digest(digests, port in step.listed)
         return keys.step_key(step, code, inputs)
 
-    def data(self, name: str) -> Data:
-        """The identity and the paths of a data entry, looked at once per run."""
-        if name not in self._data:
-            try:
-                self._data[name] = self._look(name)
-            except InputError:
-                if name not in self._absent:
-                    raise
-                self._data[name] = absent_data(self._absent[name])
-        return self._data[name]
-
-    def _look(self, name: str) -> Data:
-        source = self._plan.data[name]
-        if source.kind == "predictions":
-            text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
-            hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
-            raise InputError([Problem("no-predictions", text, source.where, hint)])
-        if source.kind == "url":
-            return self._remote(source).data(source)
-        return self._store.files.data(self._project.root, source)
-
-    def fetch(self, step: PlannedStep) -> None:
-        """Before a step runs: local copies of the URLs that it reads; raises InputError for what cannot be reached."""
-        for sources in step.inputs.values():
-            for source in sources:
-                if source.step is None and self._plan.data[source.output].kind == "url":
-                    entry = self._plan.data[source.output]
-                    self._data[source.output] = self._remote(entry).fetch(entry, self.data(source.output))
-
-    def _remote(self, source: DataSource) -> "Remote | Tracked":
-        from treadle.store.url import is_mlflow  # lazy: only for data behind a URL
-
-        store = self._store
-        if is_mlflow(source.target):
-            from treadle.store.mlflow import Tracked  # lazy: only for data on an MLflow server
-
-            return Tracked(store.folder, store.files.tell)
-        from treadle.store.remote import Remote  # lazy: only for data behind a URL
-
-        return Remote(store.folder, store.objects, store.memo, store.files, store.files.tell)
-
     def changed(self, step: PlannedStep, key: StepKey, but: Source | None = None) -> str:
         """What the step reads that is not what it was when the key was made, in words, or nothing.
 
@@ -138,7 +91,7 @@ class Decider:
         """
         for sources in step.inputs.values():
             for source in sources:
-                if source.step is None and source != but and self._store.files.changed(self.data(source.output)):
+                if source.step is None and source != but and self.sources.changed(source.output):
                     return f"input '{source.output}'"
         if step.code_version is not None:
             return ""
@@ -156,11 +109,11 @@ class Decider:
                 listings.remember_sources(self._store.memo, keys.inputs_digest(digests, port in step.listed), digests)
             for source in sources:
                 if source.step is None:
-                    listings.remember(self._store.memo, self.data(source.output))
+                    listings.remember(self._store.memo, self.sources.data(source.output))
 
     def _digest(self, source: Source, outputs: Outputs) -> str:
         if source.step is None:
-            return self.data(source.output).digest
+            return self.sources.data(source.output).digest
         artifact = outputs[source.step][source.output]
         return f"{artifact.codec}:{artifact.digest}"
 

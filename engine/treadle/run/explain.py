@@ -157,12 +157,12 @@ class _Details:
 
     def _digest(self, source: Source) -> str:
         if source.step is None:
-            return self._decider.data(source.output).digest
+            return self._decider.sources.data(source.output).digest
         artifact = self._walk.outputs[source.step][source.output]
         return f"{artifact.codec}:{artifact.digest}"
 
     def _files(self, name: str, before: str) -> tuple[FileChange, ...]:
-        return listings.files(self._store.memo, before, self._decider.data(name)) or ()
+        return listings.files(self._store.memo, before, self._decider.sources.data(name)) or ()
 
     def _causes(self, producer: str, output: str, before: str, depth: int) -> list[str]:
         """Why a step made something else than it once did, followed upstream to what the user changed."""

@@ -42,7 +42,7 @@ class Fanout:
         foreach = self._open.get(step.id) or self._begin(step, decision, forced)
         if foreach is None:
             return False
-        inputs: Inputs = inputs_of(step, self._ends.decider.data, self._ends.outputs)
+        inputs: Inputs = inputs_of(step, self._ends.decider.sources.data, self._ends.outputs)
         while (room := self._dispatch.room(step)) > 0:
             task = foreach.next_batch(self._ends.tasks, inputs, room)
             if task is None:
@@ -84,7 +84,7 @@ class Fanout:
         ends = self._ends
         try:
             if step.foreach.step is None:
-                data = ends.decider.data(step.foreach.output)
+                data = ends.decider.sources.data(step.foreach.output)
                 found = elements.of_data(data, self._store.files.digest_many(data.paths))
             else:
                 found = elements.of_artifact(ends.outputs[step.foreach.step][step.foreach.output], self._store.objects)

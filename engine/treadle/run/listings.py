@@ -16,7 +16,8 @@ LISTING, SOURCES = "listing", "sources"
 
 def remember(memo: Memo, data: Data) -> None:
     """Keep which files with which content a data entry consisted of."""
-    memo.put(LISTING, data.digest, msgpack.encode(dict(zip(data.names, data.contents, strict=True))))
+    if data.contents:  # a URL and a window of predictions are one thing with one digest
+        memo.put(LISTING, data.digest, msgpack.encode(dict(zip(data.names, data.contents, strict=True))))
 
 
 def remember_sources(memo: Memo, digest: str, sources: list[str]) -> None:

@@ -43,7 +43,7 @@ def lock_of(plan: Plan, store: Store, decider: Decider) -> tuple[Lock, tuple[Unl
         code.update(pieces)
         steps[step.id] = LockedStep(key=result.key, parts=parts, outputs=result.outputs, metrics=result.metrics)
         for source in (source for sources in step.inputs.values() for source in sources if source.step is None):
-            data[source.output] = decider.data(source.output).digest
+            data[source.output] = decider.sources.data(source.output).digest
     open_ = (Unlocked(name, reason) for name, (fate, reason) in walk.fates.items() if fate in ("run", "wait"))
     return Lock(data=data, code=code, steps=steps), tuple(open_)
 

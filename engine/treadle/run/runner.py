@@ -166,7 +166,7 @@ class _Runner:
         try:
             decision = self.ends.decider.decide(step, self.ends.outputs)
             if decision.fate == "run" and self.selection.may_run(step.id):
-                self.ends.decider.fetch(step)
+                self.ends.decider.sources.fetch(step)
         except InputError as error:
             text = "\n".join(f"{p.text}{f' ({p.hint})' if p.hint else ''}" for p in error.problems)
             self.ends.failed(step, Failure("input", text), None)
@@ -228,7 +228,7 @@ class _Runner:
 
     def _begin(self, step: PlannedStep, decision: Decision) -> None:
         attempt = self.ends.schedule.attempts[step.id] + 1
-        inputs = inputs_of(step, self.ends.decider.data, self.ends.outputs)
+        inputs = inputs_of(step, self.ends.decider.sources.data, self.ends.outputs)
         expected = self.ends.seconds.get(step.id)
         self.journal.tell(StepStarted, step=step.id, reason=decision.reason, attempt=attempt, expected=expected)
         self.ends.pace.begin(step.id, self.journal.clock())

@@ -1,1 +1,1 @@
-"""Models that answer: loading them safely, and the protocols that clients speak."""
+"""Models that answer: loading them safely, and requests in four dialects → tables → predictions."""

@@ -1,0 +1,173 @@
+"""Serve models of the project's registry until told to stop."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from treadle.api.compiled import Request, make
+from treadle.api.models import formats
+from treadle.api.project import Project, open_project
+from treadle.domain.model import CHALLENGER, CHAMPION
+from treadle.errors import did_you_mean, input_error
+from treadle.serve.access import is_loopback
+from treadle.serve.limits import Limits
+from treadle.serve.predictor import Predictor
+from treadle.serve.shelf import Shelf, State
+from treadle.serve.supervise import Orders, bind, supervise
+from treadle.settings import provide
+
+DEPLOY = "deploy.model"
+SHORTEST = 16  # characters of a token
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """Where and how to serve; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    token_file: str = ""
+
+
+class Served(Struct, frozen=True):
+    """What is served, and where; `guarded` says how requests that change state are kept out."""
+
+    models: tuple[str, ...]
+    url: str
+    guarded: str
+
+
+def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int:
+    """Serve the models of a pipeline file, or MODEL[@alias], until SIGTERM or SIGINT; returns the exit code.
+
+    `ready` is called once when every worker has answered every model's example. Raises InputError for a target that
+    names nothing to serve, an address that cannot be had, and a token file that cannot be used.
+    """
+    pipeline = target.endswith((".yaml", ".yml"))
+    project = open_project(target if pipeline else ".")
+    names, alias = _models(project, target) if pipeline else _model(project, target)
+    if options.workers < 1:
+        raise input_error("bad-workers", f"--workers is {options.workers}", None, "one worker or more")
+    token = _token(options.token_file) if options.token_file else None
+    loopback = is_loopback(options.host)
+    listening = bind(options.host, options.port)
+    host, port = listening.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    root, store, keep = project.root, project.store.folder, project.settings.keep_predictions
+    project.store.database.close()
+    provide("OMP_NUM_THREADS", "1")  # two threads buy nothing for one row, and worsen the tail
+    guarded = "token" if token else "loopback" if loopback else "refused"
+
+    def compact() -> None:
+        from treadle.store.predictions.parquet import compact as pack  # lazy: only this process needs Parquet
+
+        for name in names:
+            pack(os.path.join(store, "predictions", name), time.time(), keep)
+
+    limits = Limits()
+    with tempfile.TemporaryDirectory(prefix="treadle-serve-") as meeting, listening:
+
+        def work(sock: object, board: object, number: int) -> int:
+            from treadle.serve.worker import Serving, work  # lazy: the parent of the workers stays small
+
+            serving = Serving(
+                models=names,
+                workers=options.workers,
+                store=store,
+                meeting=meeting,
+                limits=limits,
+                token=token,
+                loopback=loopback,
+                shelf=lambda: RegistryShelf(root, alias),
+            )
+            return work(serving, sock, board, number)  # type: ignore[arg-type]
+
+        orders = Orders(
+            workers=options.workers,
+            hang=limits.hang,
+            stop=limits.stop + 5,
+            compact=compact,
+            ready=lambda: ready(Served(names, url, guarded)),
+        )
+        return supervise(listening, work, orders)
+
+
+class RegistryShelf(Shelf):
+    """The project's registry as a server sees it; opened in the process, and used by the thread, that asks it."""
+
+    def __init__(self, root: str, alias: str = CHAMPION) -> None:
+        self._project = open_project(root)
+        self._alias = alias
+        self._changes = -1
+        self._aliases: dict[str, dict[str, int]] = {}
+
+    def state(self, name: str) -> State:
+        store = self._project.store
+        changes = store.models.changes()
+        if changes != self._changes:
+            self._changes, self._aliases = changes, {}
+        if name not in self._aliases:
+            self._aliases[name] = store.models.aliases(name)
+        aliases = self._aliases[name]
+        if self._alias != CHAMPION:
+            return State(aliases.get(self._alias))
+        traffic = store.traffic.get(name)
+        if traffic is None:
+            return State(aliases.get(CHAMPION))
+        champion = traffic.champion or aliases.get(CHAMPION)
+        return State(champion, traffic.challenger or aliases.get(CHALLENGER), traffic)
+
+    def load(self, name: str, version: int) -> Predictor:
+        from treadle.serve.load import load  # lazy: formats bring scikit-learn, which only workers need
+
+        if self._project.root not in sys.path:
+            sys.path.insert(0, self._project.root)  # models may hold the project's own classes
+        found = self._project.store.models.get(name, version)
+        if found is None:
+            raise input_error("unknown-model", f"model '{name}' has no version {version}")
+        return load(found, self._project.store.objects, formats(self._project))
+
+
+def _model(project: Project, target: str) -> tuple[tuple[str, ...], str]:
+    name, _, alias = target.partition("@")
+    alias = alias or CHAMPION
+    names = project.store.models.names()
+    if name not in names:
+        hint = did_you_mean(name, names) or "run a pipeline with a deploy.model step first"
+        raise input_error("unknown-model", f"no model is called '{name}'", None, hint)
+    aliases = project.store.models.aliases(name)
+    if alias not in aliases:
+        raise input_error(
+            "unknown-alias", f"no version of '{name}' is called '{alias}'", None, did_you_mean(alias, aliases)
+        )
+    return (name,), alias
+
+
+def _models(project: Project, path: str) -> tuple[tuple[str, ...], str]:
+    plan, _ = make(project, path, Request())
+    names = tuple(dict.fromkeys(str(step.params["name"]) for step in plan.steps if step.library == DEPLOY))
+    if not names:
+        raise input_error("nothing-to-serve", f"{path} has no step that deploys a model", None, f"uses: {DEPLOY}")
+    known = project.store.models.names()
+    for name in names:
+        if name not in known:
+            raise input_error("unknown-model", f"model '{name}' is not registered yet", None, f"treadle run {path}")
+    return names, CHAMPION
+
+
+def _token(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            token = file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise input_error("bad-token", f"the token file {path} cannot be read: {error}") from None
+    if len(token) < SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+        hint = f"openssl rand -hex 32 > {path}"
+        raise input_error(
+            "bad-token", f"the token in {path} must be {SHORTEST} or more characters of ASCII", None, hint
+        )
+    return token

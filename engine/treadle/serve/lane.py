@@ -1,0 +1,107 @@
+"""One version of a model in memory, and the requests that wait for it.
+
+The first request that waits schedules the flush for the next turn of the loop; whatever arrives until then, or while
+the loop predicts, is predicted together. A lone request waits for nobody. Prediction happens on the loop: in threads
+the models of scikit-learn give the GIL away hundreds of times per call.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from treadle.serve.limits import Limits
+from treadle.serve.predictor import Predictor
+from treadle.serve.refusal import Refusal
+from treadle.serve.tables import Table, joined
+
+
+class Waiting:
+    """One request in a lane: `done` takes the predicted array, or the Refusal that came instead."""
+
+    __slots__ = ("done", "received", "table")
+
+    def __init__(self, table: Table, received: float, done: Callable[[Any, Refusal | None], None]) -> None:
+        self.table = table
+        self.received = received  # time.perf_counter()
+        self.done = done
+
+
+class Lane:
+    """Predicts for one version; `settle` is called after every flush, when the answers may go out."""
+
+    def __init__(
+        self, predictor: Predictor, limits: Limits, settle: Callable[[], None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.predictor = predictor
+        self.version = predictor.version.version
+        self._limits = limits
+        self._settle = settle
+        self._loop = loop
+        self._waiting: list[Waiting] = []
+        self.batches = 0
+
+    def put(self, waiting: Waiting) -> None:
+        """Have a request predicted at the next turn of the loop."""
+        self._waiting.append(waiting)
+        if len(self._waiting) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        batch, self._waiting = self._waiting, []
+        now = time.perf_counter()
+        rows = 0
+        group: list[Waiting] = []
+        for one in batch:
+            if now - one.received > self._limits.wait:
+                text = f"the request waited longer than {self._limits.wait:g} s; the server is overloaded"
+                one.done(None, Refusal(504, text))
+                continue
+            if group and rows + one.table.rows > self._limits.batch:
+                self._predict(group)
+                group, rows = [], 0
+            group.append(one)
+            rows += one.table.rows
+        if group:
+            self._predict(group)
+        self._settle()
+
+    def _predict(self, group: Sequence[Waiting]) -> None:
+        self.batches += 1
+        try:
+            answers = answer(self.predictor, joined([one.table for one in group]))
+        except ModelFailed as error:
+            if len(group) == 1:
+                group[0].done(None, Refusal(500, str(error)))
+            else:  # one bad row must not fail the requests that it happened to meet
+                for one in group:
+                    self._predict([one])
+            return
+        place = 0
+        for one in group:
+            one.done(answers[place : place + one.table.rows], None)
+            place += one.table.rows
+
+
+class ModelFailed(Exception):
+    """The model raised, or returned something else than one answer a row."""
+
+
+def answer(predictor: Predictor, table: Table) -> Any:
+    """The model's array for a table; raises ModelFailed whatever the model raises."""
+    try:
+        answers = np.asarray(predictor.predict(table.columns))
+    except Exception as error:
+        raise ModelFailed(f"the model failed: {type(error).__name__}: {str(error)[:500]}") from error
+    if answers.ndim not in (1, 2) or len(answers) != table.rows:
+        raise ModelFailed(f"the model answered with shape {answers.shape} for {table.rows} rows")
+    return answers
+
+
+def warm(predictor: Predictor, table: Table | None) -> None:
+    """Have a model answer its own example, alone and as a batch, before anyone depends on it; raises ModelFailed."""
+    if table is not None:
+        for size in (1, table.rows):
+            answer(predictor, table.take(list(range(min(size, table.rows)))))
