@@ -11,7 +11,6 @@ from msgspec import Struct, msgpack
 from treadle.code import Closure, CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
 from treadle.domain.plan import Plan, PlannedStep, Source
-from treadle.domain.spec import DataSource
 from treadle.errors import CodecError, InputError, Problem
 from treadle.run import keys, listings, pickled
 from treadle.run.changes import in_words
