@@ -24,7 +24,7 @@ from treadle.digest import of_bytes
 from treadle.domain import run as record
 from treadle.domain.artifact import Artifact
 from treadle.domain.run import RunRecord, StepRecord
-from treadle.domain.track import Point
+from treadle.domain.track import Track
 from treadle.errors import StoreError
 from treadle.mirror import models, outbox
 from treadle.mirror.outbox import Sent
@@ -181,8 +181,8 @@ class _Run:
         """What a step that has ended measured and made."""
         track = read_artifact(step.track, self._store.objects) if step.track else None
         series = track.series if track else {}
-        for name, points in series.items():
-            self._points(step.id, name, points)
+        if track is not None:
+            self._curves(step.id, track)
         at = _milliseconds(step.finished or self._run.started)
         told = [
             _metric(_name(step.id, name), value, at, 0) for name, value in step.metrics.items() if name not in series
@@ -199,17 +199,19 @@ class _Run:
         folder = os.path.join(self._store.folder, "logs", self._run.run_id)
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
             track = read_file(os.path.join(folder, name)) if name.endswith(SUFFIX) else None
-            if track is not None and track.attempt == 1:  # of later attempts only what they come to counts
-                for metric, points in track.series.items():
-                    self._points(track.step, metric, points)
+            if track is not None:
+                self._curves(track.step, track)
 
-    def _points(self, step: str, name: str, points: Sequence[Point]) -> None:
-        key = _name(step, name)
-        after = self._sent.points.get(key, -1)
-        new = [point for point in points if point.index > after]
-        for some in _parts(new, MANY):
-            self._log(metrics=[_metric(key, p.value, _milliseconds(p.at), p.step) for p in some])
-            self._sent.points[key] = some[-1].index
+    def _curves(self, step: str, track: Track) -> None:
+        """The points that are new; those of an earlier attempt cannot be taken back there."""
+        for name, points in track.series.items():
+            key = _name(step, name)
+            counted = key if track.attempt < 2 else f"{key}#{track.attempt}"
+            after = self._sent.points.get(counted, -1)
+            new = [point for point in points if point.index > after]
+            for some in _parts(new, MANY):
+                self._log(metrics=[_metric(key, p.value, _milliseconds(p.at), p.step) for p in some])
+                self._sent.points[counted] = some[-1].index
 
     def _file(self, place: str, artifact: Artifact) -> None:
         """An output, unless it is too large, no single file, or no longer there."""
