@@ -17,7 +17,7 @@ from treadle.settings import variable
 
 SILENCE = 20.0  # seconds that a server may need for an answer
 CHUNK = 1 << 20
-SCHEMES = ("models", "runs", "mlflow-artifacts")
+ELSEWHERE = ("models", "runs")  # schemes that only lead on
 PROXY = "mlflow-artifacts:"
 FOUND_ALREADY, NOT_FOUND = "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"
 
@@ -56,7 +56,6 @@ class Server:
         self._host, self._port, self._prefix = parts.hostname, parts.port, parts.path.rstrip("/")
         self.shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{self._prefix}"
         self._headers = _credentials(parts.username, parts.password)
-        self._connection: HTTPConnection | None = None
 
     def get(self, address: str, **query: Any) -> dict[str, Any]:
         """Ask for something."""
@@ -81,7 +80,7 @@ class Server:
         if response.status != 200:
             _checked(response, response.read())
         size = 0
-        with open(path, "wb") as file:
+        with response, open(path, "wb") as file:
             try:
                 while chunk := response.read(CHUNK):
                     file.write(chunk)
@@ -117,22 +116,17 @@ class Server:
     def _ask(
         self, method: str, path: str, body: bytes | BinaryIO | None = None, headers: dict[str, str] | None = None
     ) -> HTTPResponse:
-        """Ask once; a connection that the server closed meanwhile is made anew, before anything was sent on it."""
-        if self._connection is None:
-            self._connection = self._make(self._host, self._port, timeout=SILENCE)
-        else:
-            self._connection.close()  # a request on a connection that idled may be lost half-way: was it done?
+        """Ask once, over a connection of its own: whether a request on one that idled was done could not be known."""
+        connection = self._make(self._host, self._port, timeout=SILENCE)
         try:
             address = f"{self._prefix}/api/2.0/{path}"
-            self._connection.request(method, address, body, {**self._headers, **(headers or {})})
-            return self._connection.getresponse()
+            connection.request(method, address, body, {"Connection": "close", **self._headers, **(headers or {})})
+            return connection.getresponse()  # closes the connection when it has been read
         except (HTTPException, OSError) as error:
+            connection.close()
             raise self._lost(error) from None
 
     def _lost(self, error: Exception) -> Unreachable:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
         return Unreachable(f"{self.shown} cannot be reached: {str(error) or type(error).__name__}")
 
     def _artifact(self, place: str) -> str:
@@ -166,7 +160,7 @@ def resolve(server: Server, uri: str) -> str:
     if found.startswith("models:/m-"):  # a logged model of MLflow 3
         model = server.get(f"mlflow/logged-models/{found.removeprefix('models:/')}")["model"]
         return str(model["info"]["artifact_uri"])
-    return str(found) if not found.startswith(SCHEMES[:2]) else resolve(server, str(found))
+    return str(found) if not found.startswith(ELSEWHERE) else resolve(server, str(found))
 
 
 def _credentials(user: str | None, password: str | None) -> dict[str, str]:
