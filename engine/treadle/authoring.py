@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from treadle.errors import CodecError, StepError, TreadleError
 
@@ -15,6 +15,7 @@ __all__ = [
     "ModelFormat",
     "StepContext",
     "StepError",
+    "Takes",
     "TreadleError",
     "read_table_schema",
     "rollout_problems",
@@ -93,6 +94,16 @@ class Describer(Protocol):
 
     def difference(self, before: Path, after: Path) -> dict[str, Any]:
         """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
+
+
+class Takes(NamedTuple):
+    """Marks a parameter that names a class or function: `estimator: Annotated[str, Takes("params")]`.
+
+    `parameter` is the one with its arguments. `check` reads the signature of what is named, where its package is
+    installed, and refuses a wrong name or argument; nothing is imported for that.
+    """
+
+    parameter: str
 
 
 def secret(name: str) -> str:

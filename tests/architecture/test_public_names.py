@@ -15,6 +15,7 @@ AUTHORING = [
     "ModelFormat",
     "StepContext",
     "StepError",
+    "Takes",
     "TreadleError",
     "read_table_schema",
     "rollout_problems",

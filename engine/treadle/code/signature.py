@@ -4,7 +4,7 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from treadle.code.modules import CodeError, absolute
+from treadle.code.modules import CodeError, UnknownName, absolute
 from treadle.domain.location import Location
 from treadle.domain.signature import CONTEXT, Argument, Signature
 from treadle.errors import did_you_mean
@@ -61,8 +61,30 @@ def _resolve(module: str, name: str, tree_of: Tree, depth: int) -> tuple[str, as
     if found is None:
         known = [n.name for n in _statements(tree.body) if isinstance(n, ast.FunctionDef)]
         hint = did_you_mean(name, known)
-        raise CodeError("unknown-function", f"'{shown}' has no function called '{name}'", hint)
+        text = f"'{shown}' has no function called '{name}'"
+        raise UnknownName(text, hint, _names(tree.body), not _makes_names(tree.body))
     return module, found
+
+
+def _names(body: list[ast.stmt]) -> list[str]:
+    """The public names that a module defines or imports."""
+    found: set[str] = set()
+    for node in _statements(body):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            found.update(alias.asname or alias.name for alias in node.names)
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def _makes_names(body: list[ast.stmt]) -> bool:
+    """Whether a module has names that its text does not show."""
+    for node in _statements(body):
+        if isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
+            return True
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            return True
+    return False
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
