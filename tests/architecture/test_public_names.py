@@ -13,6 +13,7 @@ AUTHORING = [
     "Describer",
     "ModelCard",
     "ModelFormat",
+    "StepContext",
     "StepError",
     "Takes",
     "TreadleError",

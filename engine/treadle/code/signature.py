@@ -6,7 +6,7 @@ from typing import Any
 
 from treadle.code.modules import CodeError, UnknownName, absolute
 from treadle.domain.location import Location
-from treadle.domain.signature import Argument, Signature
+from treadle.domain.signature import CONTEXT, Argument, Signature
 from treadle.errors import did_you_mean
 
 Tree = Callable[[str], tuple[ast.Module, str, bool]]  # module → tree, file as shown, is it a package
@@ -35,6 +35,7 @@ def read(module: str, name: str, tree_of: Tree) -> Signature:
         outputs=_fields(home, node.returns, tree_of, "NamedTuple"),
         metrics=_metrics(home, node, tree_of),
         doc=ast.get_docstring(node) or "",
+        context=_has_context(node.args),
     )
 
 
@@ -107,7 +108,11 @@ def _arguments(args: ast.arguments, skip_first: bool = False) -> tuple[Argument,
     ]
     found = found[1:] if skip_first else found
     found += [_argument(a, d, True, False) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)]
-    return tuple(found)
+    return tuple(argument for argument in found if argument.name != CONTEXT)
+
+
+def _has_context(args: ast.arguments) -> bool:
+    return any(arg.arg == CONTEXT for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs))
 
 
 def _argument(arg: ast.arg, default: ast.expr | None, keyword: bool, positional: bool) -> Argument:
@@ -134,7 +139,8 @@ def _of_class(module: str, name: str, node: ast.ClassDef, where: Location) -> Si
     arguments = _arguments(made.args, skip_first=True) if made else ()
     anything = made is None or made.args.kwarg is not None
     doc = ast.get_docstring(node) or ""
-    return Signature(module, name, where, arguments, anything, (), None, doc, True)
+    context = made is not None and _has_context(made.args)
+    return Signature(module, name, where, arguments, anything, (), None, doc, True, context)
 
 
 def _fields(module: str, returns: ast.expr | None, tree_of: Tree, base: str) -> tuple[str, ...]:

@@ -149,6 +149,7 @@ class _Maker:
             listed=step.listed,
             outputs=tuple(Output(o.name, self._fill(step, o.path, cell), o.codec) for o in outputs),
             declared=declared,
+            context=step.id in self._signatures and self._signatures[step.id].context,
             needs=self._needs(step, inputs, foreach),
             condition=step.condition,
             gates=() if cell else step.gates,
