@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("treadle.cli.logs", "print what a step printed"),
     "models": ("treadle.cli.models", "list, show, promote, roll back and compare registered models"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
+    "export": ("treadle.cli.export", "write what other platforms need, such as a folder for docker build"),
     "serve": ("treadle.cli.serve", "serve models over HTTP, in the dialect that clients speak"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
