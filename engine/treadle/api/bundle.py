@@ -1,7 +1,7 @@
 """Models in a folder of their own, for machines that have no registry of the project.
 
-    FOLDER/NAME/version.json   the registry's entry, without what only the project needs
-    FOLDER/NAME/objects/       the model's bytes under their digest, which is proved before they are read
+FOLDER/NAME/version.json   the registry's entry, without what only the project needs
+FOLDER/NAME/objects/       the model's bytes under their digest, which is proved before they are read
 """
 
 import os

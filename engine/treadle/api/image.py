@@ -136,7 +136,9 @@ def _fill(project: Project, versions: Sequence[ModelVersion], folder: str) -> bo
     bundle.copy_code(project.root, modules, own)
     trusted = json.encode(list(project.settings.models.trusted)).decode()
     _write(
-        own, "treadle.toml", f"models = {{trusted = {trusted}}}\nkeep_predictions = {project.settings.keep_predictions}\n"
+        own,
+        "treadle.toml",
+        f"models = {{trusted = {trusted}}}\nkeep_predictions = {project.settings.keep_predictions}\n",
     )
     name = wheel.own_wheel(folder)
     with open(os.path.join(folder, name), "rb") as file:
@@ -150,7 +152,11 @@ def _fill(project: Project, versions: Sequence[ModelVersion], folder: str) -> bo
     flag = " --require-hashes" if whole else ""
     _write(folder, "Dockerfile", DOCKERFILE.format(python=python, wheel=name, hashes=flag))
     _write(folder, "entrypoint", ENTRYPOINT)
-    _write(folder, ".dockerignore", "*\n!Dockerfile\n!entrypoint\n!model\n!project\n!requirements.txt\n!sbom.json\n!*.whl\n")
+    _write(
+        folder,
+        ".dockerignore",
+        "*\n!Dockerfile\n!entrypoint\n!model\n!project\n!requirements.txt\n!sbom.json\n!*.whl\n",
+    )
     bill = sbom.document(pins, versions, time.time())
     _write(folder, "sbom.json", json.format(json.encode(bill), indent=1).decode() + "\n")
     return whole

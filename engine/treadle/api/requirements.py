@@ -79,7 +79,7 @@ def _by_uv(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def _by_pip(text: str) -> dict[str, tuple[str, ...]]:
-    words = "install --dry-run --ignore-installed --no-deps --quiet --report - -r /dev/stdin".split()
+    words = ["install", "--dry-run", "--ignore-installed", "--no-deps", "--quiet", "--report", "-", "-r", "/dev/stdin"]
     done = _run([sys.executable, "-m", "pip", *words], text)
     try:
         items = json.decode(done or b"{}").get("install", [])

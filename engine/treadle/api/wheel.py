@@ -56,7 +56,9 @@ def _packed(dist: Distribution, folder: str) -> str:
             path = str(file)
             if path.endswith("/RECORD"):
                 record = path
-            if path.startswith("..") or path.endswith((".pyc", "/RECORD", "/INSTALLER", "/REQUESTED", "direct_url.json")):
+            if path.startswith("..") or path.endswith(
+                (".pyc", "/RECORD", "/INSTALLER", "/REQUESTED", "direct_url.json")
+            ):
                 continue
             data = file.read_binary()
             digest = urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()

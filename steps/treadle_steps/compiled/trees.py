@@ -19,6 +19,7 @@ FORESTS = (
     *(ensemble.ExtraTreesRegressor, ensemble.ExtraTreesClassifier),
 )
 SINGLE = (tree.DecisionTreeRegressor, tree.DecisionTreeClassifier, tree.ExtraTreeRegressor, tree.ExtraTreeClassifier)
+ALL = (*BOOSTED, *CLASSIC, *FORESTS, *SINGLE)
 CODES = 257  # a categorical split is a table over codes 0..255; the last place is for missing and unknown ones
 
 
