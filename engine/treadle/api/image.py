@@ -45,7 +45,8 @@ COPY entrypoint /usr/local/bin/entrypoint
 COPY project /srv/treadle
 COPY model /opt/ml/model
 COPY sbom.json /usr/share/doc/treadle/sbom.json
-RUN chmod 755 /usr/local/bin/entrypoint && mkdir -p /srv/treadle/.treadle && chown -R ${{USER_ID}}:0 /srv/treadle/.treadle
+RUN chmod 755 /usr/local/bin/entrypoint \\
+ && mkdir -p /srv/treadle/.treadle && chown -R ${{USER_ID}}:0 /srv/treadle/.treadle
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/srv/treadle
 WORKDIR /srv/treadle
 USER ${{USER_ID}}

@@ -101,7 +101,7 @@ def parse_csv(body: bytes, header: str, checker: Checker) -> Table:
     columns: dict[str, Any] = {}
     for place, name in enumerate(names):
         cells = [row[place] for row in rows]
-        columns[name] = [cell(fields[name], cell) for cell in cells] if name in fields else cells
+        columns[name] = [cell(fields[name], one) for one in cells] if name in fields else cells
     return checker.named(columns, len(rows))
 
 
