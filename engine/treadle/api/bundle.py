@@ -93,26 +93,12 @@ def read_entry(path: str) -> ModelVersion:
         raise CodecError(f"{path}: {error}") from None
 
 
-def copy_code(root: str, modules: list[str], target: str) -> list[str]:
-    """Copy modules of the project, packages whole but only their Python files; returns what was copied."""
-    copied = []
+def copy_code(root: str, modules: list[str], target: str) -> None:
+    """Copy the Python files of modules of the project, and those that make their folders packages."""
     for module in modules:
-        base = os.path.join(root, *module.split("."))
-        for path in (f"{base}.py", base):
-            if os.path.isfile(path):
-                shutil.copyfile(path, _below(target, os.path.relpath(path, root)))
-                copied.append(os.path.relpath(path, root))
-            elif os.path.isdir(path):
-                shutil.copytree(path, _below(target, os.path.relpath(path, root)), ignore=_only_python)
-                copied.append(os.path.relpath(path, root))
-    return copied
-
-
-def _below(folder: str, relative: str) -> str:
-    place = os.path.join(folder, relative)
-    os.makedirs(os.path.dirname(place), exist_ok=True)
-    return place
-
-
-def _only_python(folder: str, names: list[str]) -> set[str]:
-    return {n for n in names if not n.endswith(".py") and not os.path.isdir(os.path.join(folder, n))} | {"__pycache__"}
+        words = module.split(".")
+        packages = [os.path.join(*words[:depth], "__init__.py") for depth in range(1, len(words) + 1)]
+        for relative in (os.path.join(*words) + ".py", *packages):
+            if os.path.isfile(os.path.join(root, relative)):
+                os.makedirs(os.path.dirname(os.path.join(target, relative)), exist_ok=True)
+                shutil.copyfile(os.path.join(root, relative), os.path.join(target, relative))

@@ -85,7 +85,7 @@ def _by_pip(text: str) -> dict[str, tuple[str, ...]]:
         items = json.decode(done or b"{}").get("install", [])
     except DecodeError:
         return {}
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for item in items:
         digest = item["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256")
         if digest:
@@ -114,8 +114,9 @@ def _holds(requirement: str) -> bool:
 
 
 def _licence(dist: Distribution) -> str:
-    said = dist.metadata.get("License-Expression") or dist.metadata.get("License") or ""
-    if said and len(said) < 80 and "\n" not in said:
-        return str(said)
+    for field in ("License-Expression", "License"):
+        said = (dist.metadata.get_all(field) or [""])[0]
+        if said and len(said) < 80 and "\n" not in said:
+            return str(said)
     kinds = [c.rsplit(" :: ", 1)[1] for c in dist.metadata.get_all("Classifier") or () if c.startswith("License ::")]
     return " OR ".join(kinds)

@@ -33,7 +33,8 @@ def predict_file(predictor: Predictor, source: str, target: str) -> Counts:
     signature = predictor.version.signature
     checker = Checker(signature)
     part = f"{target}.part-{os.getpid()}"
-    rows, added = 0, ()
+    rows = 0
+    added: tuple[str, ...] = ()
     typed = files.kind_of(source) == ".csv" != files.kind_of(target)
     try:
         with files.Writer(part, files.kind_of(target)) as writer:
@@ -60,7 +61,7 @@ def predict_file(predictor: Predictor, source: str, target: str) -> Counts:
         raise files.BadTable(f"{target} cannot be written: {error.strerror}") from None
     finally:
         files.remove(part)
-    return Counts(rows, tuple(added))
+    return Counts(rows, added)
 
 
 def _width(values: object) -> int:

@@ -103,7 +103,6 @@ class Nodes:
 
         return walk
 
-
     def _single(self, features: Any, thresholds: Any, missing_left: Any) -> Any:
         """For one row: every comparison of every tree at once, then one look-up per level.
 
