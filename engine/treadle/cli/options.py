@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import argparse
+import shlex
 import sys
 from typing import Any
 
@@ -13,7 +14,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     """The pipeline, its parameters and the selection of steps."""
     parser.add_argument("pipeline", metavar="PIPELINE", help="the pipeline's YAML file")
     parser.add_argument("steps", nargs="*", metavar="STEP", help="only these steps and what they need")
-    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    add_params(parser)
     parser.add_argument(
         "--from", dest="start", action="append", default=[], metavar="STEP", help="only this step and what follows"
     )
@@ -23,17 +24,28 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_params(parser: argparse.ArgumentParser) -> None:
+    """The pipeline's parameters."""
+    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+
+
 def request(args: argparse.Namespace) -> Request:
     """The request that the options make; raises InputError for a parameter without a value."""
     return Request(
-        params=_params(args.param),
+        params=params(args.param),
         targets=tuple(args.steps),
         start=tuple(args.start),
         only=tuple(args.only),
         force=tuple(args.force),
         jobs=getattr(args, "jobs", 0),
         executor=getattr(args, "executor", "") or "",
+        locked=getattr(args, "locked", False),
     )
+
+
+def retyped(args: argparse.Namespace) -> str:
+    """The pipeline and its parameters, as they are typed again to run one step of it."""
+    return " ".join([shlex.quote(args.pipeline), *(f"-p {shlex.quote(text)}" for text in args.param)])
 
 
 def coloured(stream: Any = None) -> bool:
@@ -41,7 +53,8 @@ def coloured(stream: Any = None) -> bool:
     return bool((stream or sys.stdout).isatty()) and not variable("NO_COLOR")
 
 
-def _params(given: list[str]) -> dict[str, str]:
+def params(given: list[str]) -> dict[str, str]:
+    """The parameters given as NAME=VALUE; raises InputError for one without a value."""
     found = {}
     for text in given:
         name, equals, value = text.partition("=")

@@ -8,11 +8,13 @@ from treadle.store.database import Database
 from treadle.store.files import FileDigests
 from treadle.store.history import History
 from treadle.store.leases import Leases
+from treadle.store.ledger import Ledger
 from treadle.store.memo import Memo
 from treadle.store.models import Models, ModelsDoor
 from treadle.store.objects import Objects
 from treadle.store.plans import Plans
 from treadle.store.results import Results
+from treadle.store.tags import Tags
 from treadle.store.traffic import TrafficTable
 
 
@@ -32,6 +34,8 @@ class Store(Struct, frozen=True):
     models: ModelsDoor
     traffic: TrafficTable
     plans: Plans
+    tags: Tags
+    ledger: Ledger
     database: Database
     notices: list[str]
 
@@ -53,6 +57,8 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         models=Models(database),
         traffic=TrafficTable(database),
         plans=Plans(os.path.join(folder, "plans")),
+        tags=Tags(database),
+        ledger=Ledger(database),
         database=database,
         notices=notices,
     )

@@ -28,6 +28,7 @@ FIRST = (
         kind TEXT NOT NULL, key TEXT NOT NULL, made REAL NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key))""",
 )
 
+TAGS = ("CREATE TABLE tags (run_id TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (run_id, tag)) WITHOUT ROWID",)
 MODELS = (
     """CREATE TABLE model_versions (
         name TEXT NOT NULL, version INTEGER NOT NULL, model TEXT NOT NULL, card TEXT NOT NULL, data BLOB NOT NULL,
@@ -56,4 +57,15 @@ MODELS = (
 
 SERVING = ("CREATE TABLE traffic (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, MODELS, SERVING)
+LEDGER = (
+    """CREATE TABLE ledger (
+        number INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, actor TEXT NOT NULL,
+        evidence BLOB NOT NULL, previous TEXT NOT NULL, digest TEXT NOT NULL)""",
+    "CREATE INDEX ledger_of_subject ON ledger (subject, number)",
+    """CREATE TRIGGER ledger_keeps BEFORE UPDATE ON ledger
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER ledger_holds BEFORE DELETE ON ledger
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING, LEDGER)
