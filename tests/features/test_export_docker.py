@@ -121,7 +121,7 @@ def served(folder: Path, elsewhere: Path, shop: Project) -> None:
             assert json.load(answer)["predictions"] == pytest.approx([11.0])
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=30)
-    [model] = [path for path in (folder / "model").rglob("objects/*/*")]
+    [model] = (folder / "model").rglob("objects/*/*")
     os.chmod(model, 0o644)
     model.write_bytes(model.read_bytes() + b"x")
     with pytest.raises(TreadleError, match="was damaged"):
