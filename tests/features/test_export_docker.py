@@ -44,7 +44,7 @@ DOUBLE = """
 
     class Double(TransformerMixin, BaseEstimator):
         def fit(self, x, y=None):
-            self.fitted_ = True
+            self.feature_names_in_ = x.columns.to_numpy(dtype=object)
             return self
 
         def transform(self, x):
@@ -113,14 +113,16 @@ def served(folder: Path, elsewhere: Path, shop: Project) -> None:
         if path.is_file():
             project.write(path.relative_to(folder / "project").as_posix(), path.read_bytes())
     with project.start("serve", str(folder / "model"), "--port", "0") as server:
-        assert server.stdout is not None
-        found = re.search(r"http://\S+", server.stdout.readline())
-        assert found
-        body = json.dumps({"instances": [{"a": 5, "b": 1}]}).encode()
-        with urllib.request.urlopen(f"{found[0]}/v1/models/price:predict", body, timeout=30) as answer:
-            assert json.load(answer)["predictions"] == pytest.approx([11.0])
-        server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=30)
+        try:
+            assert server.stdout is not None
+            found = re.search(r"http://\S+", server.stdout.readline())
+            assert found
+            body = json.dumps({"instances": [{"a": 5, "b": 1}]}).encode()
+            with urllib.request.urlopen(f"{found[0]}/v1/models/price:predict", body, timeout=30) as answer:
+                assert json.load(answer)["predictions"] == pytest.approx([11.0])
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=30)
     [model] = (folder / "model").rglob("objects/*/*")
     os.chmod(model, 0o644)
     model.write_bytes(model.read_bytes() + b"x")
