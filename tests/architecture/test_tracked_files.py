@@ -7,7 +7,7 @@ import pytest
 from support.markdown import exists, links, pages
 from support.sources import ROOT, tracked
 
-# Put together at run time, since this file is tracked too. Two folders are those of images, by SageMaker's rule and ours.
+# Put together at run time, since this file is tracked too. Two folders of images are none of a machine.
 FOLDERS = "|".join(["work", "opt(?!/(?:ml|venv)\\b)", "root", "home/[a-z]+", "Users/[A-Za-z]+"])
 PATHS = re.compile(rf"(?<![\w.$}}/-])/(?:{FOLDERS})/[\w.-]")
 HOSTS = re.compile(
