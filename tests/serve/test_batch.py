@@ -174,11 +174,13 @@ def test_what_is_passed_on_comes_out_as_it_was_and_types_survive(tmp_path: Path)
 
 def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     model = Sums(a_version(1))
-    frame = pd.DataFrame({name: np.arange(40_000.0) for name in "abc"})
+    frame = pd.DataFrame({name: (np.arange(40_000.0) + 0.25) for name in "abc"})
     frame.to_parquet(tmp_path / "in.parquet", row_group_size=15_000)
     assert predict_file(model, str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")).rows == 40_000
     assert max(model.calls) <= CHUNK  # never more than a chunk at once
-    assert pd.read_parquet(tmp_path / "out.parquet")["prediction"].tolist() == (3 * np.arange(40_000.0)).tolist()
+    assert (
+        pd.read_parquet(tmp_path / "out.parquet")["prediction"].tolist() == (3 * (np.arange(40_000.0) + 0.25)).tolist()
+    )
 
 
 def test_bad_arguments_are_named(project: Project) -> None:
