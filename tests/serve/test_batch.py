@@ -178,7 +178,8 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "in.parquet", row_group_size=15_000)
     assert predict_file(model, str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")).rows == 40_000
     assert max(model.calls) <= CHUNK  # never more than a chunk at once
-    assert (
+    expected = 3 * (np.arange(40_000.0) + 0.25)
+    assert pd.read_parquet(tmp_path / "out.parquet")["prediction"].tolist() == expected.tolist()
         pd.read_parquet(tmp_path / "out.parquet")["prediction"].tolist() == (3 * (np.arange(40_000.0) + 0.25)).tolist()
     )
 
