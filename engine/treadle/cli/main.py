@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("treadle.cli.models", "list, show, promote, roll back and compare registered models"),
     "ledger": ("treadle.cli.ledger", "read the record of automatic acts, or ask why a version serves"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
+    "export": ("treadle.cli.export", "write what other platforms need, such as a folder for docker build"),
+    "predict": ("treadle.cli.predict", "predict every row of a table with a registered model"),
     "serve": ("treadle.cli.serve", "serve models over HTTP, in the dialect that clients speak"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
