@@ -2,18 +2,20 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from treadle.api import stamping
 from treadle.api.compiled import Request, make
 from treadle.api.project import Project, open_project
 from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
+from treadle.environment import cores
 from treadle.executors.base import Executor
+from treadle.identity import commit, run_id
 from treadle.run.decide import imports_of
 from treadle.run.runner import run_plan
-from treadle.settings import cores
 
 if TYPE_CHECKING:
     from treadle.run.preview import Preview
@@ -36,25 +38,34 @@ def run(
     path: str | os.PathLike[str],
     request: Request | None = None,
     notify: Callable[[Event], None] = lambda event: None,
+    words: Sequence[str] = (),
 ) -> RunRecord:
-    """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted."""
+    """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted.
+
+    `words` are the command line that says the same as `path` and `request`, if there was one: a run with nothing
+    to do then leaves a stamp for the next such command.
+    """
     project = open_project(path)
     wanted = request or Request()
-    made, selection = make(project, path, wanted)
+    asked = stamping.asked(project, path, words)
+    variables: dict[str, str | None] = {}
+    made, selection = make(project, path, wanted, variables)
     now = time.time()
     begin = RunRecord(
-        run_id=_run_id(now),
+        run_id=run_id(now),
         pipeline=made.pipeline,
         path=made.path,
         plan=made.digest,
         status=RUNNING,
         started=now,
         params=made.params,
-        git=_git(project.root),
+        git=commit(project.root),
     )
     executor = _executor(project, made, wanted)
     finished = run_plan(made, project.store, project.code, executor, begin, selection, notify, time.time)
     project.store.memo.flush()
+    if asked is not None:
+        stamping.keep(project, made, finished, asked, variables)
     return finished
 
 
@@ -70,20 +81,3 @@ def _executor(project: Project, made: Plan, request: Request) -> Callable[[], Ex
         return executor
 
     return start
-
-
-def _run_id(now: float) -> str:
-    return time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + "-" + os.urandom(2).hex()
-
-
-def _git(root: str) -> str:
-    """The commit of the project's tree, read from .git without starting git; empty when there is none."""
-    try:
-        with open(os.path.join(root, ".git", "HEAD"), encoding="ascii") as file:
-            head = file.read().strip()
-        if not head.startswith("ref: "):
-            return head
-        with open(os.path.join(root, ".git", head[5:]), encoding="ascii") as file:
-            return file.read().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         return 1 if record.status == "failed" else 0
     progress = Progress(sys.stderr, quiet=args.quiet)
     try:
-        record = pipelines.run(args.pipeline, request(args), progress.notify)
+        record = pipelines.run(args.pipeline, request(args), progress.notify, args.words)
     finally:
         progress.close()
     print(summary(record, args.pipeline, coloured(), args.quiet))

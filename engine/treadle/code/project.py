@@ -77,6 +77,7 @@ class Project:
         self._trees: dict[str, tuple[ast.Module, str, bool]] = {}
         self._seen: dict[str, _Seen] = {}
         self._closures: dict[str, Closure] = {}
+        self.looked: dict[str, bool] = {}  # every path that an answer depended on, and whether something was there
         self._found: dict[tuple[str, tuple[str, ...]], str | None] = {}
         self._versions: dict[str, tuple[str, str]] | None = None
 
@@ -94,6 +95,7 @@ class Project:
         module = call.partition(":")[0]
         if module not in self._closures:
             start = modules.locate(module, self.root, self._paths)
+            self._note(modules.candidates(module, (self.root, *self._paths)), start)
             self._closures[module] = self._walk([(module, start)])
         return self._closures[module]
 
@@ -125,8 +127,12 @@ class Project:
 
     def installed(self) -> str:
         """A digest that changes when packages are installed or removed."""
-        folders = [(path, os.stat(path).st_mtime_ns) for path in self._paths if os.path.isdir(path)]
+        folders = [(path, os.stat(path).st_mtime_ns) for path in self.installed_in()]
         return of_bytes(repr(folders).encode())
+
+    def installed_in(self) -> list[str]:
+        """The folders in which installed packages lie."""
+        return [path for path in self._paths if os.path.isdir(path)]
 
     def _walk(self, start: list[tuple[str, str]], folders: Sequence[str] = ()) -> Closure:
         parts: dict[str, str] = {}
@@ -169,13 +175,14 @@ class Project:
     def _find(self, module: str, own: tuple[str, ...]) -> str | None:
         """Where a module lies, looked for once per command."""
         if (module, own) not in self._found:
-            self._found[module, own] = modules.find(module, own)
+            self._found[module, own] = found = modules.find(module, own)
+            self._note(modules.candidates(module, own), found)
         return self._found[module, own]
 
     def _home(self, path: str) -> str:
         """The folder that a file's top-level package lies in, so that a library's own modules count as its code."""
         folder = os.path.dirname(path)
-        while os.path.exists(os.path.join(folder, "__init__.py")):
+        while self._exists(os.path.join(folder, "__init__.py")):
             folder = os.path.dirname(folder)
         if os.path.basename(folder) in ("site-packages", "dist-packages"):
             return os.path.dirname(path)
@@ -184,6 +191,7 @@ class Project:
     def _summary(self, path: str, module: str) -> _Seen:
         if path in self._seen:
             return self._seen[path]
+        self.looked[path] = True
         info = os.stat(path)
         stat = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
         key = f"{path}\0{module}"
@@ -219,7 +227,20 @@ class Project:
     def _is_file(self, text: str) -> bool:
         if os.path.isabs(text) or ".." in text.split("/") or "\0" in text:
             return False
-        return os.path.isfile(os.path.join(self.root, text))
+        path = os.path.join(self.root, text)
+        self._exists(path)
+        return os.path.isfile(path)
+
+    def _exists(self, path: str) -> bool:
+        self.looked[path] = found = os.path.exists(path)
+        return found
+
+    def _note(self, candidates: Iterable[str], found: str | None) -> None:
+        """Remember the places where a module was looked for, up to the one where it was found."""
+        for path in candidates:
+            self._exists(path)
+            if path == found:
+                return
 
     def _read_versions(self) -> dict[str, tuple[str, str]]:
         """Top-level module → (distribution, version), kept as long as no package folder changes."""

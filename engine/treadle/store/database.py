@@ -123,6 +123,11 @@ class Database:
                     with suppress(sqlite3.Error):
                         connection.execute("PRAGMA synchronous=FULL")
 
+    @property
+    def version(self) -> int:
+        """The version of the tables."""
+        return len(MIGRATIONS)
+
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
         with self._lock:

@@ -141,7 +141,7 @@ def _hash_all(files: Sequence[tuple[str, Signature]]) -> list[Hashed]:
         return [_hash_one(file) for file in files]
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that unchanged files spare
 
-    from treadle.settings import cores  # lazy: only many bytes need it
+    from treadle.environment import cores  # lazy: only many bytes need it
 
     with ThreadPoolExecutor(max(1, cores())) as pool:
         return list(pool.map(_hash_one, files))

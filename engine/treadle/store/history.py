@@ -94,6 +94,11 @@ class History:
             raise input_error("ambiguous-run", f"more than one run begins with '{run_id}'", None, hint)
         return self._record(rows[0], with_steps=True) if rows else None
 
+    def walks(self, run_id: str) -> tuple[str, ...]:
+        """The digests of the batches of steps of a run, in order."""
+        sql = "SELECT digest FROM run_walks WHERE run_id = ? ORDER BY position"
+        return tuple(digest for (digest,) in self._database.rows(sql, (run_id,)))
+
     def list(self, limit: int = 20, pipeline: str | None = None) -> Runs:
         """The newest runs with their steps, newest first."""
         return [self._record(row, with_steps=True) for row in self._newest(limit, pipeline)]

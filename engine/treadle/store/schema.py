@@ -28,4 +28,15 @@ FIRST = (
         kind TEXT NOT NULL, key TEXT NOT NULL, made REAL NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key))""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)
+SECOND = (
+    # One number that every change to the results changes, whoever makes it; it begins anywhere, so that a new
+    # database is never taken for the one it replaces.
+    "CREATE TABLE generation (number INTEGER NOT NULL)",
+    "INSERT INTO generation VALUES (abs(random() % 1000000000000))",
+    *(
+        f"CREATE TRIGGER results_{event} AFTER {event} ON results BEGIN UPDATE generation SET number = number + 1; END"
+        for event in ("INSERT", "UPDATE", "DELETE")
+    ),
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND)

@@ -125,7 +125,7 @@ def verify_all(store: Store) -> Report:
     """Hash every object again, move the damaged aside and forget the results that need what is missing."""
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that other commands spare
 
-    from treadle.settings import cores  # lazy: only needed here
+    from treadle.environment import cores  # lazy: only needed here
 
     def check(entry: tuple[str, str]) -> tuple[str, int, bool]:
         digest, path = entry
