@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from support.project import a_project, clean_environment
+from support.project import Project, a_project, clean_environment
 
 PIPELINE = """
     version: 1
@@ -195,3 +195,41 @@ def test_whatever_a_decision_looked_at_ends_the_stamp_and_nothing_else(tmp_path:
         changes[name](root)
     answers = dict(zip(roots, in_each(list(roots.values()), "again", *WORDS), strict=True))
     assert {name for name, answer in answers.items() if answer == "True"} == set(HARMLESS)
+
+
+def test_only_the_same_question_has_the_same_answer(tmp_path: Path) -> None:
+    root = stamped(tmp_path, ["one"])["one"]
+    project = Project(root, tmp_path)
+
+    def loaded(*words: str, word: str = "hello") -> set[str]:
+        """What of the engine a command loads that a stamp would spare."""
+        result = project.treadle("run", *words, env={"WORD": word, "PYTHONPROFILEIMPORTTIME": "1"})
+        assert result.code == 0, result.stderr
+        return {name for name in ("treadle.run.decide", "msgspec", "argparse") if f" {name}\n" in result.stderr}
+
+    everything = {"treadle.run.decide", "msgspec", "argparse"}
+    assert loaded(*WORDS) == set()
+    for words in (["-p", "factor=3"], ["--force", "old"], ["first"], ["--only", "first"], ["--json"]):
+        assert loaded("pipeline.yaml", *words) == everything, words
+    assert loaded(*WORDS, word="bye") == everything
+
+
+def test_the_answer_is_that_of_the_long_way(tmp_path: Path) -> None:
+    root = stamped(tmp_path, ["one"])["one"]
+    project = Project(root, tmp_path)
+    long = project.treadle("run", "pipeline.yaml", env=ENV)  # leaves the stamp of this command line
+    short = project.treadle("run", "pipeline.yaml", env={**ENV, "PYTHONPROFILEIMPORTTIME": "1"})
+    assert "msgspec" not in short.stderr
+    lasting = [result.stdout.partition(" in ")[0] for result in (long, short)]
+    assert lasting[0] == lasting[1]
+    assert "4 unchanged, 1 skipped" in lasting[0]
+    shown = [project.treadle("show", str(run["run_id"]), "--json", env=ENV).json() for run in runs(project)[:2]]
+    for record in shown:
+        assert record.pop("finished") >= record.pop("started") > 0
+        del record["run_id"]
+    assert shown[0] == shown[1]
+
+
+def runs(project: Project) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = project.treadle("runs", "--json", env=ENV).json()
+    return found

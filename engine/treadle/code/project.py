@@ -121,9 +121,12 @@ class Project:
 
     def environment(self, imports: Iterable[str]) -> dict[str, str]:
         """The distributions that provide these top-level modules, with their versions; nothing is imported."""
+        wanted = tuple(imports)
+        if not wanted:
+            return {}  # spares reading what is installed
         if self._versions is None:
             self._versions = self._read_versions()
-        return dict(self._versions[name] for name in imports if name in self._versions)
+        return dict(self._versions[name] for name in wanted if name in self._versions)
 
     def installed(self) -> str:
         """A digest that changes when packages are installed or removed."""
