@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import DecodeError, Struct, msgpack
 
+from treadle.api.collector import paused
 from treadle.api.project import Project, inside
 from treadle.code import CodeError
 from treadle.digest import of_bytes, of_value
@@ -48,7 +49,8 @@ def make(
 
     The environment variables that the pipeline names are put into `variables`, with their values.
     """
-    compiled = _whole(project, path, request.params)
+    with paused():
+        compiled = _whole(project, path, request.params)
     whole = compiled.plan
     if variables is not None:
         variables.update(compiled.variables)

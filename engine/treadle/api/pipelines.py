@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from treadle.api import stamping
+from treadle.api.collector import paused
 from treadle.api.compiled import Request, make
 from treadle.api.project import Project, open_project
 from treadle.domain.event import Event
@@ -29,7 +30,9 @@ def plan(path: str | os.PathLike[str], request: Request | None = None) -> "tuple
 
     project = open_project(path)
     made, selection = make(project, path, request or Request())
-    fates = preview(made, project.store, project.code, selection, time.time())
+    project.store.results.preload(made.pipeline)
+    with paused():
+        fates = preview(made, project.store, project.code, selection, time.time())
     project.store.memo.flush()
     return made, fates
 
@@ -50,6 +53,7 @@ def run(
     asked = stamping.asked(project, path, words)
     variables: dict[str, str | None] = {}
     made, selection = make(project, path, wanted, variables)
+    project.store.results.preload(made.pipeline)
     now = time.time()
     begin = RunRecord(
         run_id=run_id(now),

@@ -207,14 +207,21 @@ class Objects:
             _sync_file(part)
             place = self.path(digest)
             folder = os.path.dirname(place)
-            if not os.path.isdir(folder):
-                os.makedirs(folder, exist_ok=True)
-                with self._lock:
-                    self._unsynced.update((self.folder, self._state))
-            os.rename(part, place)
+            try:
+                os.rename(part, place)
+            except FileNotFoundError:
+                self._make_folders()
+                os.rename(part, place)
             with self._lock:
                 self._unsynced.add(folder)
         return Artifact(digest, codec, size, name)
+
+    def _make_folders(self) -> None:
+        """Make the folders of all objects at once: made one by one, each would wait for the disk on its own."""
+        for number in range(256):
+            os.makedirs(os.path.join(self.folder, f"{number:02x}"), exist_ok=True)
+        with self._lock:
+            self._unsynced.update((self.folder, self._state))
 
     def _already(self, digest: str, size: int) -> bool:
         place = self.path(digest)
