@@ -66,7 +66,13 @@ def run(
         git=commit(project.root),
     )
     executor = _executor(project, made, wanted)
-    finished = run_plan(made, project.store, project.code, executor, begin, selection, notify, time.time)
+    early = executor() if asked is not None and stamping.drop(project, asked) else None
+    try:
+        make_executor = executor if early is None else lambda: early
+        finished = run_plan(made, project.store, project.code, make_executor, begin, selection, notify, time.time)
+    finally:
+        if early is not None:
+            early.close()  # a second time, unless nothing had to run after all
     project.store.memo.flush()
     if asked is not None:
         stamping.keep(project, made, finished, asked, variables)

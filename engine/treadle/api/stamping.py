@@ -81,6 +81,18 @@ def keep(project: Project, plan: Plan, finished: RunRecord, asked: Asked, variab
     return True
 
 
+def drop(project: Project, asked: Asked) -> bool:
+    """Remove the stamp that did not answer. True if there was one: something has changed since, so something may run.
+
+    That is known before anything is decided, and the worker pool can get ready meanwhile.
+    """
+    try:
+        os.unlink(os.path.join(project.store.plans.folder, name(asked.words, asked.folder)))
+    except OSError:
+        return False
+    return True
+
+
 def _settled(project: Project, plan: Plan, finished: RunRecord) -> bool:
     """Whether nothing ran, nothing was said, and only known kinds of things were looked at."""
     if finished.status != OK or not finished.steps or project.store.notices:
