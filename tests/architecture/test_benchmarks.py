@@ -62,3 +62,31 @@ def test_the_page_has_a_place_for_every_benchmark(harness: ModuleType, tmp_path:
         harness.fill_page(page, name, f"table of {name}")
         harness.fill_page(page, name, f"table of {name}")
         assert page.read_text().count(f"table of {name}") == 1
+
+
+def test_one_change_reruns_what_lies_below_it_in_every_tool(
+    graphs: ModuleType, harness: ModuleType, tmp_path: Path
+) -> None:
+    change = importlib.import_module("change")
+    assert graphs.Graph(1000, middle=True).below(change.SOURCE) == 15
+    for name, cases in change.workloads(tmp_path, count=100).items():
+        rows = harness.measure(name, cases, runs=1, warmup=1)
+        assert {row.tool: row.error for row in rows} == dict.fromkeys([case.tool for case in cases], "")
+
+
+def test_snakemake_and_dvc_get_the_same_graph(graphs: ModuleType, tmp_path: Path) -> None:
+    graph = graphs.Graph(100, middle=True)
+    graphs.write_snakemake(tmp_path / "s", graph)
+    graphs.write_dvc(tmp_path / "d", graph)
+    rules = (tmp_path / "s/Snakefile").read_text()
+    assert rules.count("\nrule s") == 100
+    assert "head -n 1 sources/y7.txt" in rules
+    assert (tmp_path / "d/dvc.yaml").read_text().count("    cmd: ") == 100
+
+
+def test_too_much_memory_shows(harness: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    case = harness.Case("treadle", [sys.executable, "-c", "pass"], tmp_path / "x", budget=60.0, memory=1 << 20)
+    [row] = harness.measure("w", [case], runs=1, warmup=0)
+    assert "missed" in harness.verdict(row)
+    assert "of 1 MiB" in harness.verdict(row)

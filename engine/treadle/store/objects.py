@@ -210,18 +210,13 @@ class Objects:
             try:
                 os.rename(part, place)
             except FileNotFoundError:
-                self._make_folders()
+                _make_folders(self.folder)
+                with self._lock:
+                    self._unsynced.update((self.folder, self._state))
                 os.rename(part, place)
             with self._lock:
                 self._unsynced.add(folder)
         return Artifact(digest, codec, size, name)
-
-    def _make_folders(self) -> None:
-        """Make the folders of all objects at once: made one by one, each would wait for the disk on its own."""
-        for number in range(256):
-            os.makedirs(os.path.join(self.folder, f"{number:02x}"), exist_ok=True)
-        with self._lock:
-            self._unsynced.update((self.folder, self._state))
 
     def _already(self, digest: str, size: int) -> bool:
         place = self.path(digest)
@@ -285,6 +280,12 @@ def is_folder(artifact: Artifact) -> bool:
 def add_list(objects: Objects, artifacts: list[Artifact]) -> Artifact:
     """Store a list of artifacts as one artifact, which is read as the list of their values."""
     return objects.add_bytes(_encode_list(artifacts), LIST)
+
+
+def _make_folders(top: str) -> None:
+    """Make the folders of all objects at once: made one by one, each would wait for the disk on its own."""
+    for number in range(256):
+        os.makedirs(os.path.join(top, f"{number:02x}"), exist_ok=True)
 
 
 def _part(state: str) -> str:
