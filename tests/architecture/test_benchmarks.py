@@ -4,6 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -90,3 +91,14 @@ def test_too_much_memory_shows(harness: ModuleType, tmp_path: Path) -> None:
     [row] = harness.measure("w", [case], runs=1, warmup=0)
     assert "missed" in harness.verdict(row)
     assert "of 1 MiB" in harness.verdict(row)
+
+
+def test_the_plot_shows_every_row_and_budget(harness: ModuleType, tmp_path: Path) -> None:
+    plot = importlib.import_module("plot")
+    sample = harness.Sample(0.1, 0.1, 1)
+    rows = [harness.Row("a <b", "treadle", [sample], 0.2, None), harness.Row("a <b", "make", [sample], None, None)]
+    plot.write(tmp_path / "x.svg", [*rows, harness.Row("a <b", "broken", [], None, None, error="no")])
+    tree = ElementTree.parse(tmp_path / "x.svg")
+    texts = [node.text for node in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == ["a <b", "treadle", "100.0 ms", "make", "100.0 ms"]
+    assert len(list(tree.iter("{http://www.w3.org/2000/svg}path"))) == 1
