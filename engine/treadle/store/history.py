@@ -63,8 +63,7 @@ class History:
         digest = of_bytes(data)
 
         def add() -> None:
-            if not self._database.rows("SELECT 1 FROM walks WHERE digest = ?", (digest,)):
-                self._database.change("INSERT INTO walks (digest, data) VALUES (?, ?)", (digest, data))
+            self._database.change("INSERT OR IGNORE INTO walks (digest, data) VALUES (?, ?)", (digest, data))
             position = "(SELECT coalesce(max(position), 0) + 1 FROM run_walks WHERE run_id = ?)"
             sql = f"INSERT INTO run_walks (run_id, position, digest) VALUES (?, {position}, ?)"
             self._database.change(sql, (run_id, run_id, digest))
