@@ -12,6 +12,8 @@ import pytest
 from treadle.api import pipelines, runs
 from treadle.api.check import check
 from treadle.api.compiled import Request
+from treadle.domain.location import Location
+from treadle.domain.plan import Plan, PlannedStep
 from treadle.plan import draw
 
 SMALL, LARGE = 100, 400
@@ -125,3 +127,15 @@ def test_this_count_sees_square_work() -> None:
         return found[0]
 
     assert square(40) > ALLOWED * 4 * square(10)
+
+
+def test_a_long_chain_is_drawn_no_wider_than_a_screen() -> None:
+    where = Location("p.yaml", 1, 1)
+    steps = tuple(
+        PlannedStep(id=f"s{n}", kind="function", call="a:b", where=where, needs=(f"s{n - 1}",) if n else ())
+        for n in range(500)
+    )
+    lines = draw.tree(Plan(pipeline="p", path="p.yaml", digest="", steps=steps)).splitlines()
+    assert [line.split()[-1] for line in lines] == [step.id for step in steps]
+    assert lines[1] == "└─ s1"
+    assert max(map(len, lines)) < 140
