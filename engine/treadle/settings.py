@@ -1,4 +1,4 @@
-"""Project settings: `treadle.toml` or `[tool.treadle]`, and the only reader of the environment."""
+"""Project settings: `treadle.toml` or `[tool.treadle]`."""
 
 import os
 from typing import Any
@@ -61,23 +61,6 @@ def read_settings(root: str) -> Settings:
     if "resources" in table:
         table["resources"] = {name: _amount(name, value) for name, value in table["resources"].items()}
     return Settings(root=root, **table)
-
-
-def variable(name: str) -> str | None:
-    """The value of an environment variable, or None."""
-    return os.environ.get(name)
-
-
-def variables() -> dict[str, str]:
-    """A copy of the whole environment, for processes that we start."""
-    return dict(os.environ)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory() -> int:

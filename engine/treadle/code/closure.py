@@ -68,11 +68,11 @@ def watched(graph: Graph, nodes: Mapping[str, Node], files: Files) -> set[str]:
     for name, node in nodes.items():
         found.update(node.watched)
         for path in (*node.opened, *node.missing):
-            found.add(_nearest(os.path.join(files.root, os.path.dirname(path))))
+            found.add(_nearest(os.path.join(files.root, os.path.dirname(path)), files))
         file = _file(graph, name)
         if file is not None:
             found.update((file, os.path.dirname(file)))
-            if file.endswith(".py") and os.path.isdir(file[:-3]):
+            if file.endswith(".py") and files.is_folder(file[:-3]):
                 found.add(file[:-3])  # a package of this name would come first
     return found
 
@@ -110,8 +110,8 @@ def _all(found: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(sorted({item for each in found for item in each}))
 
 
-def _nearest(folder: str) -> str:
+def _nearest(folder: str, files: Files) -> str:
     """The folder, or the nearest one above it that exists."""
-    while not os.path.isdir(folder):
+    while not files.is_folder(folder):
         folder = os.path.dirname(folder)
     return folder

@@ -84,6 +84,7 @@ class Libraries:
                 files = sorted(
                     os.path.join(inside, name)
                     for inside, _, names in os.walk(folder)
+                    if self._files.stat(inside)
                     for name in names
                     if name.endswith((".py", ".so"))
                 )

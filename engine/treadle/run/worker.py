@@ -118,7 +118,7 @@ def _work(task: Task, objects: Objects) -> Made:
 @contextmanager
 def _entered(task: Task) -> Iterator[None]:
     """The step's folder, import path and environment; afterwards those from before, where a process lives on."""
-    before = None if task.isolation == "fresh" else (dict(os.environ), os.getcwd(), list(sys.path))
+    before = None if task.isolation == "fresh" else (dict(os.environb), os.getcwd(), list(sys.path))
     try:
         _make_folder(task.scratch)
         os.chdir(task.root)
@@ -136,10 +136,12 @@ def _entered(task: Task) -> Iterator[None]:
             _leave(*before)
 
 
-def _leave(environment: dict[str, str], folder: str, path: list[str]) -> None:
-    for name in os.environ.keys() - environment.keys():
-        del os.environ[name]
-    os.environ.update(environment)
+def _leave(environment: dict[bytes, bytes], folder: str, path: list[str]) -> None:
+    now = dict(os.environb)
+    for name in now.keys() - environment.keys():
+        del os.environb[name]
+    for name, value in environment.items() - now.items():  # to set all of them again would take half of a small step
+        os.environb[name] = value
     os.chdir(folder)
     sys.path[:] = path
     _forget_temporary_folder()

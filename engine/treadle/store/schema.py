@@ -30,4 +30,15 @@ FIRST = (
 
 TAGS = ("CREATE TABLE tags (run_id TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (run_id, tag)) WITHOUT ROWID",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS)
+GENERATION = (
+    # One number that every change to the results changes, whoever makes it; it begins anywhere, so that a new
+    # database is never taken for the one it replaces.
+    "CREATE TABLE generation (number INTEGER NOT NULL)",
+    "INSERT INTO generation VALUES (abs(random() % 1000000000000))",
+    *(
+        f"CREATE TRIGGER results_{event} AFTER {event} ON results BEGIN UPDATE generation SET number = number + 1; END"
+        for event in ("INSERT", "UPDATE", "DELETE")
+    ),
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, GENERATION)

@@ -1,0 +1,20 @@
+"""The process's surroundings: the only reader of environment variables."""
+
+import os
+
+
+def variable(name: str) -> str | None:
+    """The value of an environment variable, or None."""
+    return os.environ.get(name)
+
+
+def variables() -> dict[str, str]:
+    """A copy of the whole environment, for processes that we start."""
+    return dict(os.environ)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
