@@ -54,6 +54,7 @@ FILES = {
     "in/part-1.txt": "part",
     "in/sub/deep.txt": "deep",
     "folder/a.txt": "a",
+    "notes/yesterday.md": "rain",
 }
 ENV = {"WORD": "hello"}
 WORDS = ("pipeline.yaml", "-q")
