@@ -5,6 +5,8 @@ do not depend on their order, and what has no canonical form is an error, never 
 """
 
 import math
+import os
+from io import FileIO
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,23 @@ def of_bytes(data: bytes) -> str:
 
 def of_file(path: str | Path) -> str:
     """Digest of a file's content; raises OSError when it cannot be read."""
-    with open(path, "rb") as file:
-        head = file.read(LARGE)
-        if len(head) < LARGE:
-            return of_bytes(head)
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < LARGE:  # without a size (a pipe, /proc) as with one, what is read decides
+            head = _read(file, size)
+            if len(head) < LARGE:
+                return of_bytes(head)
     hasher = blake3(max_threads=blake3.AUTO)
     hasher.update_mmap(path)
     return str(hasher.hexdigest())
+
+
+def _read(file: FileIO, size: int) -> bytes:
+    """The content as long as it is shorter than LARGE, with no more room for it than a small file needs."""
+    data = file.read(size + 1)
+    while len(data) < LARGE and (more := file.read(LARGE - len(data))):
+        data += more
+    return data
 
 
 def of_value(value: Any) -> str:

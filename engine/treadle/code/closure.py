@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from msgspec import Struct, structs
 
@@ -79,18 +80,14 @@ def watched(graph: Graph, nodes: Mapping[str, Node], files: Files) -> set[str]:
 
 def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]], Graph]) -> Closure:
     """The closure of a shell command: the files that it names, its Python scripts and modules with all they reach."""
-    template = re.sub(r"\{(in|out|params)\.[^{}]+\}", "x", template)
-    try:
-        words = shlex.split(template, comments=False)
-    except ValueError:
-        words = template.split()
+    text, words = _split(template)
     whole = Closure({})
     opened: set[str] = set()
-    for before, word in zip(["", *words], words, strict=False):
+    for before, word in zip(("", *words), words, strict=False):
         graph: Graph | None = None
         if before == "-m" and all(part.isidentifier() for part in word.split(".")):
             graph, module = graph_of((files.root,)), word
-        elif files.inside(word, "") is None or not files.is_file(word):
+        elif not files.named(word):
             continue
         elif word.endswith(".py"):
             folder = os.path.dirname(os.path.join(files.root, word))
@@ -103,7 +100,17 @@ def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]]
             clashes = {name for name, digest in closure.parts.items() if whole.parts.get(name, digest) != digest}
             whole += Closure({f"{n} ({word})" if n in clashes else n: d for n, d in closure.parts.items()})
             whole += structs.replace(closure, parts={})
-    return whole + Closure({"command": template}, opened=tuple(sorted(opened)))
+    return whole + Closure({"command": text}, opened=tuple(sorted(opened)))
+
+
+@lru_cache(maxsize=4096)
+def _split(template: str) -> tuple[str, tuple[str, ...]]:
+    """A command with a word for each placeholder, and its words; to split takes longer than all else about it."""
+    text = re.sub(r"\{(in|out|params)\.[^{}]+\}", "x", template)
+    try:
+        return text, tuple(shlex.split(text, comments=False))
+    except ValueError:
+        return text, tuple(text.split())
 
 
 def _all(found: Iterable[Iterable[str]]) -> tuple[str, ...]:

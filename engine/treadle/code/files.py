@@ -51,6 +51,7 @@ class Files:
         self._contents: dict[str, str] = {}
         self._summaries: dict[str, Summary] = {}
         self._found: dict[tuple[str, tuple[str, ...]], str | None] = {}
+        self._words: dict[str, bool] = {}
         self._now = time.time_ns()
 
     def find(self, module: str, folders: Sequence[str]) -> str | None:
@@ -104,7 +105,13 @@ class Files:
         """A literal path relative to the project's root; None when it leads out of it."""
         base = home if text.startswith("@") else self.root
         path = os.path.normpath(os.path.join(base, text.lstrip("@").lstrip("/")))
-        return os.path.relpath(path, self.root) if path.startswith(self.root + os.sep) else None
+        return path[len(self.root) + 1 :] if path.startswith(self.root + os.sep) else None
+
+    def named(self, word: str) -> bool:
+        """Whether a word of a command names a file of the project."""
+        if word not in self._words:
+            self._words[word] = self.inside(word, "") is not None and self.is_file(word)
+        return self._words[word]
 
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""

@@ -312,8 +312,8 @@ def _stored(task: Task, output: Output, value: Any, objects: Objects) -> Artifac
 def _perform_command(task: Task, objects: Objects) -> Made:
     staging = os.path.join(task.scratch, "out")
     places = {output.name: _inside(staging, output.path or output.name) for output in task.outputs}
-    for place in (os.path.join(staging, "."), *places.values()):
-        os.makedirs(os.path.dirname(place), exist_ok=True)
+    for folder in dict.fromkeys((staging, *map(os.path.dirname, places.values()))):
+        _make_folder(folder)
     inputs = {port: _paths(task, port, objects) for port in task.inputs}
     run_command(render(task.call, inputs, places, task.params), task.root, task.log)
     missing = [output for output in task.outputs if not os.path.exists(places[output.name])]
