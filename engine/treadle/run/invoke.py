@@ -14,6 +14,7 @@ from typing import Any
 
 from treadle.domain.task import Failure
 from treadle.errors import CodecError, StepError, StoreError, TreadleError, did_you_mean
+from treadle.executors.system import peak_memory
 
 PLACEHOLDER = re.compile(r"\{(in|out|params)\.([A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*)\}")
 SHELL = ["/bin/sh", "-c"]
@@ -108,29 +109,30 @@ def render(
     return PLACEHOLDER.sub(replacement, template)
 
 
-def run_command(command: str, root: str, log: str) -> None:
-    """Run a command with /bin/sh to its end, in `root`, its output where this process has its own.
+def run_command(command: str, root: str, log: str) -> int:
+    """Run a command with /bin/sh to its end, in `root`, its output where this process has its own; its peak of memory.
 
     Raises StepFailed with the last lines of `log` when it ends with another code than 0.
     """
     begin = _size(log)
     leader = os.getpgrp() == os.getpid() == os.getsid(0)  # else it needs a group of its own, to be ended as a whole
-    code = _run_here(command) if leader and os.getcwd() == root else _run_apart(command, root, leader)
+    code, peak = _run_here(command) if leader and os.getcwd() == root else (_run_apart(command, root, leader), 0)
     if code == 0:
-        return
+        return peak
     if code < 0:
         raise StepFailed("crash", f"the command was killed by {_signal(-code)}{last_lines(log, begin)}", code)
     by = f" (killed by {_signal(code - 128)})" if code > 128 else ""
     raise StepFailed("exit", f"the command ended with code {code}{by}{last_lines(log, begin)}", code)
 
 
-def _run_here(command: str) -> int:
+def _run_here(command: str) -> tuple[int, int]:
     """Run a command in this folder, session and group. `subprocess` would take longer than the shell needs to start."""
     nothing = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     usual = [signal.SIGPIPE, signal.SIGXFSZ]  # which Python ignores, and a command should not
     pid = os.posix_spawn("/bin/sh", [*SHELL, command], os.environ, file_actions=nothing, setsigdef=usual)
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _, status, used = os.wait4(pid, 0)
+        return os.waitstatus_to_exitcode(status), peak_memory(used)
     except BaseException:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)

@@ -18,14 +18,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
 from treadle.authoring import Codec
 from treadle.domain.artifact import Artifact
 from treadle.domain.spec import Output
-from treadle.domain.task import Failure, Files, Given, Item, ItemOutcome, Outcome, Stored, Task
+from treadle.domain.task import Failure, Files, Given, Item, ItemOutcome, Outcome, Stored, Task, Usage
 from treadle.errors import CodecError, StoreError, TreadleError
 from treadle.executors.output import Mask, masked
 from treadle.plugins import Catalog
@@ -37,7 +37,13 @@ from treadle.run.lazy import LazyList, wants_lazily
 from treadle.store import Objects, decode, encode
 from treadle.store.objects import LIST
 
-Made = tuple[dict[str, Artifact], dict[str, float]]  # outputs and metrics
+
+class Made(NamedTuple):
+    """What a step made; `peak` is the most bytes of memory that its command had, if it is one."""
+
+    outputs: dict[str, Artifact]
+    metrics: dict[str, float]
+    peak: int = 0
 
 
 def prepare() -> None:
@@ -53,6 +59,7 @@ def perform(task: Task) -> Outcome:
     started = time.time()
     outputs: dict[str, Artifact] = {}
     metrics: dict[str, float] = {}
+    peak = 0
     items: tuple[ItemOutcome, ...] = ()
     failure: Failure | None = None
     mask = Mask(())
@@ -64,7 +71,7 @@ def perform(task: Task) -> Outcome:
                 if task.items:
                     items = perform_items(task, lambda own, item: _attempt(own, item, objects, mask))
                 else:
-                    outputs, metrics = _work(task, objects)
+                    outputs, metrics, peak = _work(task, objects)
             objects.sync()
     except BaseException as error:  # noqa: BLE001  # the border: a step may raise anything
         outputs, metrics, failure = {}, {}, _masked(mask, _explained(task, error))
@@ -77,6 +84,7 @@ def perform(task: Task) -> Outcome:
         started=started,
         finished=time.time(),
         worker=os.getpid(),
+        usage=Usage(peak_memory=peak),
         items=items,
     )
 
@@ -93,7 +101,7 @@ def _attempt(task: Task, item: Item, objects: Objects, mask: Mask) -> ItemOutcom
         os.environ["TREADLE_SCRATCH"] = os.environ["TMPDIR"] = task.scratch
         _forget_temporary_folder()
         given = dict.fromkeys(task.each, (item.element,))
-        outputs, metrics = _work(structs.replace(task, inputs={**task.inputs, **given}), objects)
+        outputs, metrics, _ = _work(structs.replace(task, inputs={**task.inputs, **given}), objects)
     except BaseException as error:  # noqa: BLE001  # the border: a step may raise anything
         outputs, metrics, failure = {}, {}, _masked(mask, _explained(task, error))
     finished = time.time()
@@ -109,7 +117,7 @@ def _work(task: Task, objects: Objects) -> Made:
     returned = call_function(task.call, inputs, task.params)
     values = take_apart(returned, task.outputs, task.declared)
     metrics = metrics_of(values)
-    return {output.name: _stored(task, output, values[output.name], objects) for output in task.outputs}, metrics
+    return Made({output.name: _stored(task, output, values[output.name], objects) for output in task.outputs}, metrics)
 
 
 # surroundings
@@ -118,7 +126,8 @@ def _work(task: Task, objects: Objects) -> Made:
 @contextmanager
 def _entered(task: Task) -> Iterator[None]:
     """The step's folder, import path and environment; afterwards those from before, where a process lives on."""
-    before = None if task.isolation == "fresh" else (dict(os.environb), os.getcwd(), list(sys.path))
+    alone = task.isolation == "fresh" and task.kind == "function"  # a process that waits for a shell may live on
+    before = None if alone else (dict(os.environb), os.getcwd(), list(sys.path))
     try:
         _make_folder(task.scratch)
         os.chdir(task.root)
@@ -315,13 +324,13 @@ def _perform_command(task: Task, objects: Objects) -> Made:
     for folder in dict.fromkeys((staging, *map(os.path.dirname, places.values()))):
         _make_folder(folder)
     inputs = {port: _paths(task, port, objects) for port in task.inputs}
-    run_command(render(task.call, inputs, places, task.params), task.root, task.log)
+    peak = run_command(render(task.call, inputs, places, task.params), task.root, task.log)
     missing = [output for output in task.outputs if not os.path.exists(places[output.name])]
     if missing:
         text = ", ".join(f"'{output.name}' ({output.path or output.name})" for output in missing)
         raise StepFailed("output", f"the command ended well but did not make {text}")
     metrics = _written_metrics(places)
-    return {output.name: _taken(task, output, places[output.name], objects) for output in task.outputs}, metrics
+    return Made({o.name: _taken(task, o, places[o.name], objects) for o in task.outputs}, metrics, peak)
 
 
 def _taken(task: Task, output: Output, place: str, objects: Objects) -> Artifact:
