@@ -9,8 +9,8 @@ from msgspec import Struct, json
 
 from treadle.api.models import find, formats
 from treadle.api.project import open_project
+from treadle.environment import provide
 from treadle.errors import TreadleError, did_you_mean, input_error
-from treadle.settings import provide
 
 KINDS = (".csv", ".jsonl", ".parquet")
 

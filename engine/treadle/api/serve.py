@@ -14,13 +14,13 @@ from treadle.api.compiled import Request, make
 from treadle.api.models import formats
 from treadle.api.project import Project, open_project
 from treadle.domain.model import CHALLENGER, CHAMPION
+from treadle.environment import provide
 from treadle.errors import did_you_mean, input_error
 from treadle.serve.access import is_loopback
 from treadle.serve.limits import Limits
 from treadle.serve.predictor import Predictor
 from treadle.serve.shelf import Shelf, State
 from treadle.serve.supervise import Orders, bind, supervise
-from treadle.settings import provide
 
 DEPLOY = "deploy.model"
 SHORTEST = 16  # characters of a token

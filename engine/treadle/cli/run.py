@@ -45,7 +45,7 @@ def _run(args: argparse.Namespace) -> int:
         return 1 if record.status == "failed" else 0
     progress = Progress(sys.stderr, quiet=args.quiet)
     try:
-        record = pipelines.run(args.pipeline, request(args), progress.notify)
+        record = pipelines.run(args.pipeline, request(args), progress.notify, args.words)
     finally:
         progress.close()
     print(summary(record, retyped(args), coloured(), args.quiet, progress.stages))

@@ -68,4 +68,15 @@ LEDGER = (
         BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING, LEDGER)
+GENERATION = (
+    # One number that every change to the results changes, whoever makes it; it begins anywhere, so that a new
+    # database is never taken for the one it replaces.
+    "CREATE TABLE generation (number INTEGER NOT NULL)",
+    "INSERT INTO generation VALUES (abs(random() % 1000000000000))",
+    *(
+        f"CREATE TRIGGER results_{event} AFTER {event} ON results BEGIN UPDATE generation SET number = number + 1; END"
+        for event in ("INSERT", "UPDATE", "DELETE")
+    ),
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING, LEDGER, GENERATION)
