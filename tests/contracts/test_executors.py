@@ -474,45 +474,6 @@ def test_the_pool_uses_a_process_again(pool: ProcessExecutor, root: Path) -> Non
     assert other not in pids
 
 
-def command(root: Path, number: int, call: str, **fields: object) -> Task:
-    return task(root, "good", number, kind="command", call=f"{call} > {{out.out}}", **fields)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a command leaves behind")
-def test_commands_in_turn_share_the_process_that_waits_for_them(pool: ProcessExecutor, root: Path) -> None:
-    outcomes = [
-        result(pool, command(root, n, '{ echo "$$ $PPID $LOCAL"; export LOCAL=left; cd /; umask 077; }'))
-        for n in range(3)
-    ]
-    words = []
-    for outcome in outcomes:
-        assert outcome.failure is None, outcome.failure
-        digest = outcome.outputs["out"].digest
-        words.append((root / "objects" / digest[:2] / digest[2:]).read_text().split())
-        assert outcome.usage.peak_memory > 0
-    assert {int(parent) for _, parent in words} == {outcomes[0].worker}
-    assert len({shell for shell, _ in words}) == 3  # each in a shell of its own, which finds nothing of the one before
-    failed = result(pool, command(root, 3, "false"))
-    assert failed.failure is not None
-    assert failed.failure.kind == "exit"
-    assert result(pool, command(root, 4, "true")).worker == outcomes[0].worker
-    special: list[dict[str, object]] = [{"env": {"A": "b"}}, {"memory": 1 << 30}, {"isolation": "pool"}]
-    others = [result(pool, command(root, 5 + n, "true", **fields)).worker for n, fields in enumerate(special)]
-    assert outcomes[0].worker not in others
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a command leaves behind")
-@pytest.mark.parametrize("how", ["sleep 61", "setsid sleep 61", "sh -c 'sleep 61 & sleep 62'"])
-def test_a_command_that_leaves_something_behind_gets_no_successor(pool: ProcessExecutor, root: Path, how: str) -> None:
-    first = result(pool, command(root, 0, f"{how} >/dev/null 2>&1 & echo $! >{root}/left; true"))
-    assert first.failure is None
-    second = result(pool, command(root, 1, "true"))
-    assert second.failure is None
-    assert second.worker != first.worker
-    pool.close()
-    assert gone(int((root / "left").read_text()))
-
-
 def test_a_pool_survives_a_crash_a_timeout_and_large_messages(pool: ProcessExecutor, root: Path) -> None:
     large: dict[str, object] = {"params": {"text": "é" * 3_000_000}}
     late: dict[str, object] = {"params": {"seconds": 60}, "timeout": 0.3}
