@@ -6,7 +6,16 @@ from typing import Any, Protocol
 
 from treadle.errors import CodecError, StepError, TreadleError
 
-__all__ = ["Codec", "CodecError", "ModelCard", "ModelFormat", "StepError", "TreadleError", "read_table_schema"]
+__all__ = [
+    "Codec",
+    "CodecError",
+    "ModelCard",
+    "ModelFormat",
+    "StepError",
+    "TreadleError",
+    "read_table_schema",
+    "rollout_problems",
+]
 
 Answer = Callable[[Mapping[str, Any]], Any]
 
@@ -76,3 +85,10 @@ def read_table_schema(path: str) -> dict[str, Any]:
         raise StepError("the table schema is wrong:\n" + "\n".join(lines))
     found: dict[str, Any] = plain(node)
     return found
+
+
+def rollout_problems(block: dict[str, Any]) -> list[str]:
+    """Everything that is wrong with a `rollout:` block, each in a sentence; [] when nothing is."""
+    from treadle.document.rollout import problems  # lazy: only a step that deploys reads one
+
+    return problems(block)

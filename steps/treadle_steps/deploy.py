@@ -13,12 +13,15 @@ from treadle_steps import psi, signature
 from treadle_steps.compiled import answer
 from treadle_steps.compiled.frame import columns_of
 from treadle_steps.estimators import final
+from treadle_steps.reference import past_windows
 from treadle_steps.refusals import kind_of, need_columns, table
 from treadle_steps.rollout import checked
+from treadle_steps.windows import seconds
 
 NEEDED = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes a part of a URL and of a path
 SAMPLE = 200  # rows of the reference on which predictors are compared
+LEAST_ROWS = 100  # of a window of the reference
 RARE_VALUES = 1000  # a profile keeps all values of a column only when they are no more than these
 
 
@@ -29,13 +32,16 @@ def model(
     *,
     name: str,
     rollout: dict[str, Any] | None = None,
+    at: str | None = None,
+    window: str = "1h",
 ) -> ModelCard:
     """Register a model under a name, with its signature, metrics, requirements, profile and rollout.
 
     The run that made the card, or found it unchanged, puts the model into the registry: the first version of a name
     becomes its champion, a later one its challenger. The profile holds, for each feature, its bins and counts in the
     reference; `monitor.drift` takes the card as its reference. The reference also gives the signature its types,
-    example rows, the importance of the columns, and the rows on which a compiled form is proved.
+    example rows, the importance of the columns, and the rows on which a compiled form is proved. With `at`, its column
+    of event times, the counts of its windows go with it: they say how much windows differ without any drift.
     Raises StepError for a name that cannot be part of a path, for a rollout key that is not known, and when the
     reference lacks a feature or the model answers it differently column by column.
     """
@@ -54,12 +60,25 @@ def model(
         need_columns(frame, features, "the model's feature", "the reference")
         kinds = {field: kind_of(frame[field]) for field in features}
         profile = {field: psi.freeze(frame[field], RARE_VALUES) for field in features}
+        if at is not None:
+            need_columns(frame, [at], "at:", "the reference")
     classes = getattr(model, "classes_", None)
     target = getattr(model, "target_name_", None)
     fields = signature.inputs(model, features, kinds, frame)
     facts: dict[str, Any] = {}
     if frame is not None and features:
         _need_same(model, frame, fields)
+        answers = np.asarray(model.predict(frame[features]))
+        if answers.ndim == 1:
+            profile.setdefault("prediction", psi.freeze(pd.Series(answers, name="prediction"), RARE_VALUES))
+        starts, counts = past_windows(
+            frame.assign(prediction=answers) if answers.ndim == 1 and "prediction" not in features else frame,
+            profile,
+            at,
+            seconds(window, "window"),
+            LEAST_ROWS,
+        )
+        facts["history"] = {"starts": starts, "counts": counts}
         facts["example"] = signature.example(frame, features)
         facts["importance"] = signature.importance(model, frame, features)
         facts["compiled"] = answer.verdict(model, fields, frame[features].head(SAMPLE))

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import chndtr
 
 from treadle.authoring import StepError
 from treadle_steps.refusals import is_moment, is_number
 
 BINS = 10
 TOP = 20
+BLOCK = 16_384  # rows compared at a time
 
 
 def freeze(column: pd.Series, most_values: int | None = None) -> dict[str, Any]:
@@ -42,21 +42,55 @@ def freeze(column: pd.Series, most_values: int | None = None) -> dict[str, Any]:
 
 def count(bins: dict[str, Any], column: pd.Series) -> list[int]:
     """How many rows of `column` fall into each of `bins`; raises StepError when it is of another kind."""
+    return count_slices(bins, column, [slice(0, len(column))])[0]
+
+
+def count_slices(
+    bins: dict[str, Any], column: pd.Series, slices: list[slice], order: Any | None = None
+) -> list[list[int]]:
+    """The counts of each slice of the rows, taken in `order`; as `count`, of all windows in one pass."""
     _need_kind(bins, column)
     if "edges" in bins:
         values = _floats(column)
-        known = values[~np.isnan(values)]
-        edges = np.asarray(bins["edges"], dtype=float)
-        binned = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
-        return [*(int(number) for number in binned), len(values) - len(known)]
+        values = values if order is None else values[order]
+        return [_binned(values[part], bins["edges"]) for part in slices]
+    codes, known = _codes(bins, column)
+    codes = codes if order is None else codes[order]
+    return [_named(np.bincount(codes[part], minlength=len(known) + 1), known, bins) for part in slices]
+
+
+def _binned(values: Any, edges: list[float]) -> list[int]:
+    """Counts between edges, then of missing ones. Comparing block by block stays in the cache: 7 × searchsorted."""
+    above = [0] * len(edges)
+    missing = 0
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK]
+        missing += int(np.count_nonzero(block != block))
+        for number, edge in enumerate(edges):
+            above[number] += int(np.count_nonzero(block >= edge))
+    reached = [len(values) - missing, *above]
+    return [*(low - high for low, high in pairwise([*reached, 0])), missing]
+
+
+def _codes(bins: dict[str, Any], column: pd.Series) -> tuple[Any, list[Any]]:
+    """For each row the number of its value, and the values; the number after the last is of a missing value."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, values = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        codes, values = pd.factorize(column)
+    known = [_plain(value) for value in values]
+    return np.where(codes < 0, len(known), codes).astype(np.intp), known
+
+
+def _named(rows: Any, known: list[Any], bins: dict[str, Any]) -> list[int]:
     found: dict[Any, int] = {}
-    for value, rows in column.value_counts().items():
-        found[_plain(value)] = found.get(_plain(value), 0) + int(rows)
-    total = sum(found.values())
+    for value, number in zip(known, rows.tolist(), strict=False):
+        found[value] = found.get(value, 0) + number
+    missing, total = int(rows[len(known)]), sum(found.values())
     named = [found.get(value, 0) for value in bins["values"]]
     left = total - sum(named)
     other = left if bins["rest"] is None else sum(found.get(value, 0) for value in bins["rest"])
-    return [*named, other, left - other, len(column) - total]
+    return [*named, other, left - other, missing]
 
 
 def counts(reference: pd.Series, current: pd.Series) -> tuple[list[int], list[int]]:
@@ -98,15 +132,37 @@ def index(reference: Any, current: Any) -> float:
     return float(np.sum(parts(reference, current)))
 
 
-def p_value(reference: Any, current: Any, delta: float) -> float:
+def p_value(reference: Any, current: Any, delta: float, phi: float = 1.0) -> float:
     """The chance of such a PSI when the true one is at most `delta`: 1 − F(n_e PSI), non-central χ² with
-    B − 1 degrees and non-centrality n_e δ, where n_e = n m / (n + m) (arXiv 2307.11878)."""
+    B − 1 degrees and non-centrality n_e δ, where n_e = n m / (n + m) / φ (arXiv 2307.11878)."""
+    from scipy.special import chndtr  # lazy: 0.3 s that counting alone spares
+
     r, c = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
     n, m, used = float(r.sum()), float(c.sum()), int(((r + c) > 0).sum())
     if not n or not m or used < 2:
         return 1.0
-    effective = n * m / (n + m)
+    effective = n * m / (n + m) / phi
     return float(1 - chndtr(effective * index(r, c), used - 1, effective * delta))
+
+
+def overdispersion(windows: Any) -> float:
+    """φ of the windows of a reference: how much more they differ than independent rows would, at least 1.
+
+    φ = max(1, mean of n_e PSI(window, all others) / (B − 1)): day effects, autocorrelation and clustered rows make
+    windows differ without any drift. Shape of `windows`: (windows, bins).
+    """
+    counts = np.asarray(windows, dtype=float)
+    total = counts.sum(axis=0)
+    used = int((total > 0).sum())
+    if len(counts) < 2 or used < 2:
+        return 1.0
+    found = []
+    for one in counts:
+        rest = total - one
+        n, m = rest.sum(), one.sum()
+        if n and m:
+            found.append(n * m / (n + m) * index(rest, one) / (used - 1))
+    return max(1.0, float(np.mean(found))) if found else 1.0
 
 
 def rejected(p_values: list[float], rate: float) -> list[bool]:

@@ -99,7 +99,7 @@ def test_the_card_of_a_model_is_a_reference() -> None:
     stored = json.loads(json.dumps(card))
     now = draw(2, shift=0.5)
     by_card = monitor.drift(stored, now)
-    by_table = monitor.drift(before, now, columns=["x", "zone"])
+    by_table = monitor.drift(before, now, columns=["x", "zone"], importance=stored["importance"])
     assert by_card.report["columns"] == by_table.report["columns"]
     assert by_card.metrics == by_table.metrics
 
@@ -113,7 +113,11 @@ def test_the_card_of_a_model_is_a_reference() -> None:
         ({"current": draw(2).head(99)}, "99 rows, fewer than 100"),
         ({"current": draw(2).assign(x="text")}, "'x' was number in the reference and is text now"),
         ({"current": draw(2)[["x"]].rename(columns={"x": "q"})}, "no column is left to judge"),
-        ({"method": "ks"}, "method is 'ks'"),
+        ({"method": "kss"}, "method is 'kss'"),
+        ({"at": "when"}, "at: 'when' is no column"),
+        ({"at": "at", "window": "often"}, "window is 'often'"),
+        ({"at": "at", "persist": "4/3"}, "persist is '4/3'"),
+        ({"prediction": "zon"}, "did you mean 'zone'"),
         ({"fdr": 1.5}, "fdr is 1.5"),
         ({"reference": {"name": "rides"}}, "a mapping without a profile"),
     ],

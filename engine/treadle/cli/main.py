@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("treadle.cli.show", "show a run, or what became of one step in it"),
     "logs": ("treadle.cli.logs", "print what a step printed"),
     "models": ("treadle.cli.models", "list, show, promote, roll back and compare registered models"),
+    "ledger": ("treadle.cli.ledger", "read the record of automatic acts, or ask why a version serves"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
     "serve": ("treadle.cli.serve", "serve models over HTTP, in the dialect that clients speak"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),

@@ -12,6 +12,7 @@ from treadle.load.outputs import escapes
 from treadle.load.references import unknown_step
 from treadle.load.source import yaml_files
 
+REASONS = ("rollout", "quality")
 _FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 
 
@@ -30,6 +31,7 @@ def check(facts: Facts) -> Iterator[Problem]:
         target = trigger.options.get("run")
         if isinstance(target, str) and target not in facts.spec.steps:
             yield unknown_step(facts, target, ("triggers", trigger.name, "run"))
+        yield from _unless(facts, trigger)
         zone = trigger.options.get("timezone")
         if isinstance(zone, str):
             yield from _zone(facts, trigger, zone)
@@ -42,6 +44,18 @@ def _drift(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
 
 def _performance(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
     yield from expressions.check_performance(facts, trigger.name, Text(trigger.subject, trigger.where))
+
+
+def _unless(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
+    """A reason that can never hold guards nothing."""
+    given = trigger.options.get("unless")
+    words = given if isinstance(given, list) else [given]
+    known = (*REASONS, *facts.spec.steps)
+    for word in words:
+        if isinstance(word, str) and word not in known:
+            node = facts.places.value("triggers", trigger.name, "unless")
+            hint = did_you_mean(word, known) or "rollout, quality, or the name of a monitor step"
+            yield facts.places.problem("unknown-reason", f"'{word}' is no reason not to fire", node, hint)
 
 
 def _files(facts: Facts, trigger: Trigger) -> Iterator[Problem]:

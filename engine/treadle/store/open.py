@@ -8,6 +8,7 @@ from treadle.store.database import Database
 from treadle.store.files import FileDigests
 from treadle.store.history import History
 from treadle.store.leases import Leases
+from treadle.store.ledger import Ledger
 from treadle.store.memo import Memo
 from treadle.store.models import Models, ModelsDoor
 from treadle.store.objects import Objects
@@ -32,6 +33,7 @@ class Store(Struct, frozen=True):
     models: ModelsDoor
     traffic: TrafficTable
     plans: Plans
+    ledger: Ledger
     database: Database
     notices: list[str]
 
@@ -53,6 +55,7 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         models=Models(database),
         traffic=TrafficTable(database),
         plans=Plans(os.path.join(folder, "plans")),
+        ledger=Ledger(database),
         database=database,
         notices=notices,
     )

@@ -56,4 +56,15 @@ MODELS = (
 
 SERVING = ("CREATE TABLE traffic (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, MODELS, SERVING)
+LEDGER = (
+    """CREATE TABLE ledger (
+        number INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, actor TEXT NOT NULL,
+        evidence BLOB NOT NULL, previous TEXT NOT NULL, digest TEXT NOT NULL)""",
+    "CREATE INDEX ledger_of_subject ON ledger (subject, number)",
+    """CREATE TRIGGER ledger_keeps BEFORE UPDATE ON ledger
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER ledger_holds BEFORE DELETE ON ledger
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, MODELS, SERVING, LEDGER)

@@ -1,0 +1,1 @@
+"""What the monitor steps found, read as signals for the triggers."""

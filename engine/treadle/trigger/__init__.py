@@ -1,0 +1,1 @@
+"""Which rules start a run now: pure deciding on events, states and the time given."""
