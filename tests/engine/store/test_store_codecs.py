@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import pytest
 
+from treadle.authoring import ModelCard
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError
 from treadle.store import Objects, add_list, decode, encode
@@ -221,9 +222,9 @@ def test_a_builtin_codec_keeps_the_protocol(name: str, tmp_path: Path) -> None:
     codec = BUILTIN[name]
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "f").write_text("x")
-    value = {"text": "a", "bytes": b"a", "file": tmp_path / "source" / "f", "folder": tmp_path / "source"}.get(
-        name, [1]
-    )
+    place = tmp_path / "source"
+    card = ModelCard("demand", metrics={"mae": 1.0})
+    value = {"text": "a", "bytes": b"a", "file": place / "f", "folder": place, "card": card}.get(name, [1])
     path = tmp_path / f"x{codec.suffix}"
     codec.write(value, path)
     assert codec.accepts(value) == (name != "pickle")
