@@ -14,6 +14,7 @@ from treadle.store.models import Models, ModelsDoor
 from treadle.store.objects import Objects
 from treadle.store.plans import Plans
 from treadle.store.results import Results
+from treadle.store.rollouts import Desks, Rollouts
 from treadle.store.traffic import TrafficTable
 
 
@@ -34,6 +35,8 @@ class Store(Struct, frozen=True):
     traffic: TrafficTable
     plans: Plans
     ledger: Ledger
+    rollouts: Rollouts
+    desks: Desks
     database: Database
     notices: list[str]
 
@@ -56,6 +59,8 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         traffic=TrafficTable(database),
         plans=Plans(os.path.join(folder, "plans")),
         ledger=Ledger(database),
+        rollouts=Rollouts(database),
+        desks=Desks(database),
         database=database,
         notices=notices,
     )
