@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct, structs, to_builtins
 
 from treadle.api.project import Project, open_project
+from treadle.control import rollouts
 from treadle.domain.model import CHAMPION, ROLLBACK, AliasEvent, ModelVersion, Quarantine, earlier
 from treadle.errors import InputError, did_you_mean, input_error
 from treadle.plugins import Catalog
@@ -88,7 +89,7 @@ def promote(move: Move, force: bool = False, path: str | os.PathLike[str] = ".")
             until = time.strftime("%Y-%m-%d %H:%M", time.localtime(barred.until))
             text = f"{move.name} version {move.version} is in quarantine until {until}: {barred.reason}"
             raise input_error("quarantined-model", text, None, "--force promotes it all the same")
-        return store.models.move(move)
+        return _by_hand(store, store.models.move(move))
 
 
 def rollback(move: Move, quarantine: float | None = None, path: str | os.PathLike[str] = ".") -> AliasEvent:
@@ -118,7 +119,14 @@ def rollback(move: Move, quarantine: float | None = None, path: str | os.PathLik
                 reason=move.reason,
             )
             store.models.quarantine(entry)
-        return store.models.move(structs.replace(move, version=before, kind=ROLLBACK))
+        return _by_hand(store, store.models.move(structs.replace(move, version=before, kind=ROLLBACK)))
+
+
+def _by_hand(store: Store, event: AliasEvent) -> AliasEvent:
+    """A person who moves the champion has the last word: its rollout ends; part of the caller's transaction."""
+    if event.alias == CHAMPION:
+        rollouts.step_aside(store, event.name, f"version {event.new} was made champion by hand", event.at)
+    return event
 
 
 def compare(before: str, after: str, path: str | os.PathLike[str] = ".") -> list[Difference]:

@@ -24,6 +24,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ledger": ("treadle.cli.ledger", "read the record of automatic acts, or ask why a version serves"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
     "serve": ("treadle.cli.serve", "serve models over HTTP, in the dialect that clients speak"),
+    "up": ("treadle.cli.up", "close the loop: serve, watch, retrain, test, roll out or back"),
+    "status": ("treadle.cli.status", "what serves, what is tried, what drifted, what happens next"),
+    "rollout": ("treadle.cli.rollout", "pause, resume, abort or approve a rollout"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
 

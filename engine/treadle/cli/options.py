@@ -26,7 +26,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
 def request(args: argparse.Namespace) -> Request:
     """The request that the options make; raises InputError for a parameter without a value."""
     return Request(
-        params=_params(args.param),
+        params=params(args.param),
         targets=tuple(args.steps),
         start=tuple(args.start),
         only=tuple(args.only),
@@ -41,7 +41,8 @@ def coloured(stream: Any = None) -> bool:
     return bool((stream or sys.stdout).isatty()) and not variable("NO_COLOR")
 
 
-def _params(given: list[str]) -> dict[str, str]:
+def params(given: list[str]) -> dict[str, str]:
+    """NAME=VALUE words as a mapping; raises InputError for a word without a value."""
     found = {}
     for text in given:
         name, equals, value = text.partition("=")

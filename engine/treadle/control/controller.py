@@ -17,7 +17,7 @@ from treadle.control.runs import Runs
 from treadle.domain.loop import KeptRollout
 from treadle.domain.model import CHAMPION
 from treadle.domain.trigger import Happened
-from treadle.errors import InputError, StoreError
+from treadle.errors import InputError
 from treadle.monitor import signals
 from treadle.store import Store
 from treadle.store.predictions import Overtaken, Tail, model_folder
@@ -214,6 +214,6 @@ class Controller:
         desk.keep(self._store, self.facts.pipeline, *events, pipelines=found)
 
 
-def unavailable(error: StoreError) -> str:
+def unavailable(error: Exception) -> str:
     """What to tell people when the store cannot be used just now."""
     return f"{error}; nothing is decided until it is back"

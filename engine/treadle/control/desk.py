@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from treadle.control.facts import Facts
 from treadle.control.runs import LOST, Ended
 from treadle.domain.loop import Watched
-from treadle.domain.run import FAILED, INTERRUPTED, OK, RunRecord
+from treadle.domain.run import FAILED, INTERRUPTED, OK, RunRecord, StepRecord
 from treadle.domain.trigger import Event, Fire, Flight, Observed, RunEnded
 from treadle.monitor import signals
 from treadle.store import Store
@@ -117,11 +117,7 @@ def watched(facts: Facts, run: RunRecord | None, now: float) -> Watched:
     """What the monitors of a run say."""
     steps = run.steps if run is not None else {}
     found = {name: steps[name].metrics for name in facts.monitors if name in steps and steps[name].metrics}
-    failed = {
-        name: steps[name].failure.text.strip().splitlines()[-1][:300] if steps[name].failure else steps[name].reason
-        for name in facts.monitors
-        if name in steps and steps[name].fate == FAILED
-    }
+    failed = {name: _why(steps[name]) for name in facts.monitors if name in steps and steps[name].fate == FAILED}
     return Watched(run_id=run.run_id if run is not None else "", at=now, metrics=found, failed=failed)
 
 
@@ -151,6 +147,11 @@ def reasons(store: Store, facts: Facts, seen: Watched) -> frozenset[str]:
     if any(store.rollouts.active(name) is not None for name in facts.models):
         found.add("rollout")
     return frozenset(found)
+
+
+def _why(step: StepRecord) -> str:
+    lines = step.failure.message.strip().splitlines() if step.failure is not None else []
+    return (lines or [step.reason])[-1][:300]
 
 
 def new_run_id(now: float) -> str:

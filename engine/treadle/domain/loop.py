@@ -42,6 +42,7 @@ class Beat(Struct, frozen=True, kw_only=True):
     at: float
     server: str = ""  # its address, empty when it serves elsewhere
     server_pid: int = 0
+    hooks: str = ""  # where triggers are posted
     said: tuple[str, ...] = ()  # the last lines, newest last
 
 
