@@ -15,7 +15,9 @@ from treadle.control.controller import Controller
 from treadle.control.facts import Facts
 from treadle.control.runs import ChildRuns, Runs
 from treadle.domain.loop import KeptRollout
+from treadle.domain.model import CHAMPION, AliasEvent
 from treadle.domain.plan import Plan, PlannedStep
+from treadle.domain.rollout import Rollout
 from treadle.domain.trigger import LEVELS, Rule
 from treadle.errors import did_you_mean, input_error
 from treadle.trigger.rules import rule
@@ -79,6 +81,13 @@ def move_rollout(name: str, word: str, path: str | os.PathLike[str] = ".") -> Ke
         raise input_error("nothing-to-approve", f"the rollout of '{name}' does not wait for anybody", None, "")
     moved = rollouts.command(store, name, word, time.time())
     return before if moved is None else moved
+
+
+def ended_by(event: AliasEvent, path: str | os.PathLike[str] = ".") -> Rollout | None:
+    """The rollout that a move of the champion by hand has ended, or None."""
+    found = open_project(path).store.rollouts.of(event.name, 1)
+    ended = [one.rollout for one in found if not one.rollout.active and one.rollout.state.since == event.at]
+    return ended[0] if ended and event.alias == CHAMPION else None
 
 
 def _careful(found: Rule, said: bool) -> Rule:

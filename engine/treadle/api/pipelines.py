@@ -36,14 +36,18 @@ def run(
     path: str | os.PathLike[str],
     request: Request | None = None,
     notify: Callable[[Event], None] = lambda event: None,
+    run_id: str = "",
 ) -> RunRecord:
-    """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted."""
+    """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted.
+
+    `run_id` names the run before it begins, for whoever must write that down first.
+    """
     project = open_project(path)
     wanted = request or Request()
     made, selection = make(project, path, wanted)
     now = time.time()
     begin = RunRecord(
-        run_id=_run_id(now),
+        run_id=run_id or _run_id(now),
         pipeline=made.pipeline,
         path=made.path,
         plan=made.digest,

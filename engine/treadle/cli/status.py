@@ -101,7 +101,7 @@ def _model(one: ModelState, now: float) -> list[str]:
         lines.append(f"            {state.reason}")
         if state.asked:
             lines.append(f"            treadle rollout approve {one.name}")
-        if one.active and sum(state.assigned):
+        if one.active and any(state.assigned):
             lines.append(f"  assigned  {state.assigned[0]:,} champion, {state.assigned[1]:,} challenger")
     if one.need is not None:
         lines += _need(one.need)
@@ -120,7 +120,7 @@ def _need(one: Need) -> list[str]:
         lines.append(f"            log E {found}; {one.needed:.2f} decides")
     if one.more_units is not None:
         lines.append(f"            about {one.more_units:,} units more, at this effect")
-    if sum(one.unlabelled):
+    if any(one.unlabelled):
         lines.append(f"            no outcome from {one.unlabelled[0]:,} and {one.unlabelled[1]:,} units")
     return lines
 

@@ -9,14 +9,17 @@ from collections.abc import Mapping, Set
 from msgspec import Struct
 
 from treadle.code import CodeError, Project
+from treadle.digest import of_bytes
 from treadle.domain.artifact import Artifact, StepKey
+from treadle.domain.model import CHAMPION
 from treadle.domain.plan import Plan, PlannedStep, Source
 from treadle.domain.spec import DataSource
 from treadle.errors import InputError, Problem
 from treadle.run import keys
 from treadle.run.changes import in_words
 from treadle.store import Data, Result, Store
-from treadle.store.predictions import Window, find_window, model_folder
+from treadle.store.cards import card_bytes, put_card
+from treadle.store.predictions import Window, empty_window, find_window, model_folder
 
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
 
@@ -42,6 +45,7 @@ class Decider:
         self._now = now
         self._data: dict[str, Data] = {}
         self._windows: dict[str, Window] = {}
+        self._cards: dict[str, bytes] = {}
         self._code: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
 
@@ -80,34 +84,55 @@ class Decider:
             source = self._plan.data[name]
             if source.kind == "predictions":
                 self._data[name] = self._window(name, source)
+            elif source.kind == "model":
+                self._data[name] = self._card(name, source)
             else:
                 self._data[name] = self._store.files.data(self._project.root, source)
         return self._data[name]
 
     def files(self, name: str) -> Data:
-        """As `data`, with the files in place: a window of predictions is written only when a step is to read it."""
+        """As `data`, with the files in place: windows and cards are written only when a step is to read them."""
         data = self.data(name)
         if name in self._windows and not os.path.exists(data.paths[0]):
             from treadle.store.predictions.parquet import write_window  # lazy: only pipelines that read predictions
 
             write_window(self._windows[name], data.paths[0], os.path.join(self._store.folder, "tmp"))
+        if name in self._cards:
+            put_card(data.paths[0], self._cards[name])
         return data
 
     def changed(self, name: str) -> bool:
         """Whether the files of a data entry are not what they were; a window is a copy, so it never changes."""
-        return name not in self._windows and self._store.files.changed(self.data(name))
+        copied = name in self._windows or name in self._cards
+        return not copied and self._store.files.changed(self.data(name))
 
     def _window(self, name: str, source: DataSource) -> Data:
         folder = model_folder(self._store.folder, source.target)
         window = find_window(folder, source.window)
+        if window is None and source.optional:
+            window = empty_window(folder)
         if window is None:
             text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
             hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
             raise InputError([Problem("no-predictions", text, source.where, hint)])
         self._windows[name] = window
-        path = os.path.join(folder, "windows", f"{window.digest}.parquet")
+        return self._made(window.digest, os.path.join(folder, "windows", f"{window.digest}.parquet"))
+
+    def _card(self, name: str, source: DataSource) -> Data:
+        """What the champion was accepted on: its profile, history, importance and metrics."""
+        version = self._store.models.alias(source.target, CHAMPION)
+        if version is None:
+            text = f"data '{name}' reads the card of '{source.target}', but no version of it is champion"
+            hint = "a step `uses: deploy.model` registers the first; until then run the steps that do not need it"
+            raise InputError([Problem("no-champion", text, source.where, hint)])
+        self._cards[name] = card_bytes(version)
+        digest = of_bytes(self._cards[name])
+        return self._made(digest, os.path.join(self._store.folder, "cards", f"{digest}.json"))
+
+    def _made(self, digest: str, path: str) -> Data:
+        """A file that the store itself makes of what it knows."""
         return Data(
-            digest=window.digest,
+            digest=digest,
             shape="file",
             paths=(path,),
             root=self._project.root,

@@ -2,7 +2,7 @@
 
 from treadle.store.predictions.segments import OUTCOMES, PREDICTIONS, SegmentWriter, model_folder
 from treadle.store.predictions.tail import Added, Overtaken, Tail
-from treadle.store.predictions.window import Window, find_window
+from treadle.store.predictions.window import Window, empty_window, find_window
 
 __all__ = [
     "OUTCOMES",
@@ -12,6 +12,7 @@ __all__ = [
     "SegmentWriter",
     "Tail",
     "Window",
+    "empty_window",
     "find_window",
     "model_folder",
 ]
