@@ -7,7 +7,16 @@ import treadle
 import treadle.authoring
 
 PUBLIC = ["__version__", "check", "plan", "run"]
-AUTHORING = ["Codec", "CodecError", "ModelCard", "ModelFormat", "StepError", "TreadleError", "read_table_schema", "rollout_problems"]
+AUTHORING = [
+    "Codec",
+    "CodecError",
+    "ModelCard",
+    "ModelFormat",
+    "StepError",
+    "TreadleError",
+    "read_table_schema",
+    "rollout_problems",
+]
 
 
 def test_the_names_of_the_package() -> None:

@@ -76,6 +76,7 @@ def up(path: str | os.PathLike[str], options: Options, say: Callable[[str], None
         hooks = stack.enter_context(Hooks(store, options.token_file, options.hook_port, tell))
         hooks.follow(facts)
         controller = Controller(store, project.root, facts, runs, tell)
+        stack.callback(controller.close)
         tell(f"{facts.pipeline} is up: {_summary(facts.models, len(facts.rules))}")
         supervisor = _Supervisor(store, controller, server, hooks, said)
         marked = _mark(path)

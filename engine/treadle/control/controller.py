@@ -61,6 +61,11 @@ class Controller:
         known = self._store.desks.get(self.facts.pipeline)
         return not (missing and known.book.flight is None and known.tries >= desk.TRIES)
 
+    def close(self) -> None:
+        """Let go of the logs."""
+        for name in list(self._logs):
+            self._forget(name)
+
     def _begin(self, order: desk.Order | None) -> None:
         if order is not None:
             self._say(f"run {order.run_id} begins: {order.reason}")
