@@ -208,7 +208,7 @@ def _record(
     unit: str,
     propensity: float,
     status: int,
-    shadow: int | None = None,
+    of: int | None = None,
 ) -> Prediction:
     answer = [1.0 + 0.01 * version] if status == 200 else None
     return Prediction(request, at, version, arm, [unit], propensity, 0.002, status, 1, {}, answer, [], of)
