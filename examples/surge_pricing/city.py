@@ -105,8 +105,8 @@ class City:
         rate, price = seen.accepted / max(seen.asked, 1), seen.price / max(seen.asked, 1)
         failed = f", {seen.failed} failed" if seen.failed else ""
         rival = " (with a competitor)" if self.competitor is not None and minute >= self.competitor else ""
-        print(f"minute {minute:5.0f}{rival}: {seen.asked} rides, price {price:.2f}, accepted {rate:.0%}{failed}; {versions}",
-              flush=True)  # fmt: skip
+        text = f"{seen.asked} rides, price {price:.2f}, accepted {rate:.0%}{failed}; {versions}"
+        print(f"minute {minute:5.0f}{rival}: {text}", flush=True)
 
 
 def main() -> None:
