@@ -59,9 +59,8 @@ def tell(kind: str, folder: str) -> None:
     for at, what in story.notes:
         print(f"{at:7.1f} s  {what}")
     print(f"the competitor came at {arrival - story.began + 15:.1f} s")
-    print(
-        f"from the alarm to a new model with traffic: {tried - seen:.1f} s; load of the machine {os.getloadavg()[0]:.1f}"
-    )
+    print(f"from the alarm to a new model with traffic: {tried - seen:.1f} s")
+    print(f"load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 def cpu(pid: int) -> float:

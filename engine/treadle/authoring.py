@@ -1,5 +1,6 @@
 """What the author of steps and codecs imports; a step itself needs nothing from here."""
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,12 +10,14 @@ from treadle.errors import CodecError, StepError, TreadleError
 __all__ = [
     "Codec",
     "CodecError",
+    "Describer",
     "ModelCard",
     "ModelFormat",
     "StepError",
     "TreadleError",
     "read_table_schema",
     "rollout_problems",
+    "secret",
 ]
 
 Answer = Callable[[Mapping[str, Any]], Any]
@@ -49,6 +52,32 @@ class Codec(Protocol):
 
     def read(self, path: Path) -> Any:
         """Return the value stored at `path`; raises CodecError when it cannot be read."""
+
+
+class Describer(Protocol):
+    """What a codec may offer besides: the figures of a stored value, for `treadle data`.
+
+    `described` are the endings of files from outside that it knows too.
+    """
+
+    described: tuple[str, ...]
+
+    def describe(self, path: Path) -> dict[str, Any]:
+        """`rows` and `columns` (name, dtype, missing, distinct, …), or other plain figures; raises TreadleError."""
+
+    def difference(self, before: Path, after: Path) -> dict[str, Any]:
+        """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
+
+
+def secret(name: str) -> str:
+    """The value of a secret that the step declares under `secrets:`; raises StepError when it is not set.
+
+    It is the environment variable of that name. Do not put it into a result, a message or a log.
+    """
+    value = os.environ.get(name)
+    if value is None:
+        raise StepError(f"the secret {name} is not set", f"secrets: [{name}], and set it in the environment")
+    return value
 
 
 class ModelFormat(Codec, Protocol):

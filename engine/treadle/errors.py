@@ -5,14 +5,21 @@ TreadleError
 ├── StoreError      the store cannot be read or written: full disk, permissions
 ├── CodecError      a value that no codec stores, or stored bytes that do not read back
 ├── StepError       a step refuses its input, in words for the user; shown without a traceback
+├── LockDiffers     something is not as the lock says (exit code 3)
 └── ExecutorError   the place where work happens went away
+Interrupted         is a KeyboardInterrupt
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from treadle.domain.location import Location
+
+if TYPE_CHECKING:
+    from treadle.domain.lock import LockDifference
+    from treadle.domain.run import RunRecord
 
 
 class Related(Struct, frozen=True):
@@ -67,8 +74,27 @@ class StepError(TreadleError):
         super().__init__(f"{text}\n{hint}" if hint else text)
 
 
+class LockDiffers(TreadleError):
+    """The pipeline, or what a run of it made, is not as locked; `record` is the run, when there was one."""
+
+    def __init__(self, path: str, differences: "Sequence[LockDifference]", record: "RunRecord | None" = None) -> None:
+        self.path = path
+        self.differences = tuple(differences)
+        self.record = record
+        super().__init__(f"{path} differs: " + "; ".join(found.text for found in differences))
+
+
 class ExecutorError(TreadleError):
     """The executor itself failed, not a step in it."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was interrupted, by Ctrl-C or SIGTERM, after `done` of its `total` steps; everything done is kept."""
+
+    def __init__(self, done: int, total: int) -> None:
+        self.done = done
+        self.total = total
+        super().__init__(f"interrupted: {done} of {total} steps are done and kept; run the same command to go on")
 
 
 def input_error(code: str, text: str, where: Location | None = None, hint: str = "") -> InputError:

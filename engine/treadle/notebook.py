@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from treadle.api import check as checking
 from treadle.api import pipelines, runs
 from treadle.api.check import Checked
 from treadle.api.compiled import Request
-from treadle.domain.run import RunRecord
+from treadle.api.report import picture
+from treadle.domain.plan import Plan
+from treadle.domain.run import RunRecord, StepRecord
+from treadle.quantity import format_duration
+from treadle.report.dag import draw
+from treadle.report.notebook import cell
 from treadle.run.preview import Preview
 
 Path = str | os.PathLike[str]
@@ -48,14 +52,17 @@ class Result(Mapping[str, Any]):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = [(n, s.fate, f"{s.seconds:.2f} s", s.reason) for n, s in self.record.steps.items()]
-        return _table(("step", "fate", "time", "why"), rows)
+        steps = self.record.steps.values()
+        rows = [(s.id, s.fate, format_duration(s.seconds) if s.seconds else "", _metrics(s) or s.reason) for s in steps]
+        caption = f"{self.record.pipeline}: {self.record.status}, run {self.record.run_id}"
+        return cell(("step", "fate", "time", "what"), rows, picture(self.record, self._path), caption)
 
 
 class Planned(Sequence[Preview]):
     """What a run would do, step by step."""
 
-    def __init__(self, fates: list[Preview]) -> None:
+    def __init__(self, plan: Plan, fates: list[Preview]) -> None:
+        self._plan = plan
         self._fates = fates
 
     def __getitem__(self, index: Any) -> Any:
@@ -68,7 +75,8 @@ class Planned(Sequence[Preview]):
         return "\n".join(f"{fate.fate:5} {fate.step}  {fate.reason}" for fate in self._fates)
 
     def _repr_html_(self) -> str:
-        return _table(("step", "fate", "why"), [(f.step, f.fate, f.reason) for f in self._fates])
+        rows = [(f.step, f.fate, f.reason) for f in self._fates]
+        return cell(("step", "fate", "why"), rows, draw(self._plan, {}), self._plan.pipeline)
 
 
 def check(*paths: Path) -> Checked:
@@ -78,7 +86,7 @@ def check(*paths: Path) -> Checked:
 
 def plan(path: Path, params: Mapping[str, Any] | None = None, *targets: str) -> Planned:
     """What a run would do now; raises InputError when the pipeline is wrong."""
-    return Planned(pipelines.plan(path, Request(params=params or {}, targets=targets))[1])
+    return Planned(*pipelines.plan(path, Request(params=params or {}, targets=targets)))
 
 
 def run(path: Path, params: Mapping[str, Any] | None = None, *targets: str, force: Sequence[str] = ()) -> Result:
@@ -87,7 +95,6 @@ def run(path: Path, params: Mapping[str, Any] | None = None, *targets: str, forc
     return Result(record, path)
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    cells = "".join(f"<th>{name}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+def _metrics(step: StepRecord) -> str:
+    """The first metrics of a step in one line."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in list(step.metrics.items())[:4])

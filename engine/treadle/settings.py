@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from treadle.domain.location import Location
 from treadle.errors import InputError, Problem, did_you_mean
+from treadle.quantity import size
 
 MARKS = ("treadle.toml", ".git")
 
@@ -27,6 +28,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     environment: str = "imports"
     isolation: str = "fresh"
     keep_runs: int = 50
+    resources: dict[str, float] = {}  # what there is in all: cpu, memory in bytes, gpu, any token
     keep_predictions: int = 30  # days
     models: ModelFormats = ModelFormats()
 
@@ -37,6 +39,7 @@ KINDS: dict[str, tuple[type, tuple[str, ...]]] = {
     "environment": (str, ("strict", "imports", "off")),
     "isolation": (str, ("pool", "fresh", "inline")),
     "keep_runs": (int, ()),
+    "resources": (dict, ()),
     "keep_predictions": (int, ()),
     "models": (dict, ()),
 }
@@ -66,6 +69,8 @@ def read_settings(root: str) -> Settings:
     problems = [problem for key, value in table.items() for problem in _check(path, key, value)]
     if problems:
         raise InputError(problems)
+    if "resources" in table:
+        table["resources"] = {name: _amount(name, value) for name, value in table["resources"].items()}
     if "models" in table:
         given = table["models"]
         table["models"] = ModelFormats(**{**given, "trusted": tuple(given.get("trusted", ()))})
@@ -92,6 +97,28 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def gpus() -> int:
+    """How many devices of NVIDIA's this machine shows."""
+    try:
+        return sum(name[:6] == "nvidia" and name[6:].isdecimal() for name in os.listdir("/dev"))
+    except OSError:
+        return 0
+
+
+def _amount(name: str, value: Any) -> float:
+    """How much there is of a resource; raises ValueError."""
+    if name == "memory":
+        return float(size(value))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ValueError(f"{value!r} is not an amount: write a number")
+    return float(value)
 
 
 def _in_pyproject(folder: str) -> bool:
@@ -121,8 +148,18 @@ def _check(path: str, key: str, value: Any) -> list[Problem]:
         return _check_models(where, value)
     if type(value) is not kind:
         return [Problem("bad-settings", f"'{key}' takes {kind.__name__}, not {value!r}", where)]
+    if isinstance(value, dict):
+        return [problem for name in value for problem in _check_amount(path, name, value[name])]
     if choices and value not in choices:
         return [Problem("bad-settings", f"'{key}' is one of {', '.join(choices)}, not {value!r}", where)]
+    return []
+
+
+def _check_amount(path: str, name: str, value: Any) -> list[Problem]:
+    try:
+        _amount(name, value)
+    except (TypeError, ValueError, AttributeError) as error:
+        return [Problem("bad-settings", f"resources: '{name}': {error}", Location(path, _line_of(path, name), 1))]
     return []
 
 

@@ -32,6 +32,7 @@ class ParquetCodec:
     name = "parquet"
     suffix = ".parquet"
     folder = False
+    described = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".gz")
 
     def accepts(self, value: Any) -> bool:
         return _names(value) & {"pandas.DataFrame", "polars.DataFrame", "pyarrow.Table"} != set()
@@ -55,6 +56,16 @@ class ParquetCodec:
         import pandas as pd  # lazy: only a worker that reads a table
 
         return pd.read_parquet(path)
+
+    def describe(self, path: Path) -> dict[str, Any]:
+        from treadle_steps import describe  # lazy: only `treadle data` asks
+
+        return describe.describe_table(path)
+
+    def difference(self, before: Path, after: Path) -> dict[str, Any]:
+        from treadle_steps import describe  # lazy: only `treadle data` asks
+
+        return describe.difference(before, after)
 
 
 class NpyCodec:

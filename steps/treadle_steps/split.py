@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import need_columns, table
+from treadle_steps.refusals import is_number, need_columns, table
 
 
 class Split(NamedTuple):
@@ -31,6 +31,49 @@ def random(data: pd.DataFrame, *, test_share: float = 0.2, seed: int = 0, strati
         place = pd.Series(draw).groupby(frame[stratify].to_numpy(), dropna=False).rank(method="first", pct=True)
         chosen = place.to_numpy() <= test_share
     return _parts(frame, chosen)
+
+
+def stratified(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed: int = 0, bins: int = 10) -> Split:
+    """Split at random so that the test has the same share of every value of `column`; numbers are cut at quantiles.
+
+    `bins` is how many quantile bins a column of many distinct numbers is cut into. Raises StepError for a value with a
+    single row, which can only be in one part.
+    """
+    frame = table(data)
+    _need_share(test_share)
+    need_columns(frame, [column], "column:")
+    values = frame[column]
+    if is_number(values) and values.nunique() > 2 * bins:
+        values = pd.qcut(values.astype(float), bins, labels=False, duplicates="drop")
+    rows = values.value_counts(dropna=False)
+    single = rows[rows < 2]
+    if len(single):
+        raise StepError(f"column '{column}' has the value {single.index[0]} in one row only", "join rare values first")
+    draw = pd.Series(np.random.default_rng(seed).random(len(frame)))
+    codes = pd.factorize(values, use_na_sentinel=False)[0]
+    place = draw.groupby(codes).rank(method="first")
+    wanted = (pd.Series(codes).groupby(codes).transform("size") * test_share).round().clip(lower=1)
+    return _parts(frame, (place <= wanted).to_numpy())
+
+
+def by_group(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed: int = 0) -> Split:
+    """Split so that all rows of a group, such as a customer, are in one part: nobody is known from training.
+
+    Groups are drawn at random until they hold `test_share` of the rows. Raises StepError for a single group.
+    """
+    frame = table(data)
+    _need_share(test_share)
+    need_columns(frame, [column], "column:")
+    codes, names = pd.factorize(frame[column], use_na_sentinel=False)
+    if len(names) < 2:
+        raise StepError(
+            f"column '{column}' has the one group {frame[column].iloc[0]}", "choose a column with several groups"
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    sizes = np.bincount(codes)[order]
+    before = np.cumsum(sizes) - sizes
+    chosen = order[before < len(frame) * test_share]
+    return _parts(frame, np.isin(codes, chosen[: len(names) - 1]))
 
 
 def by_time(data: pd.DataFrame, *, column: str, test_share: float = 0.2, cutoff: str | None = None) -> Split:

@@ -58,7 +58,19 @@ def test_a_missed_budget_and_a_failure_show(harness: ModuleType, tmp_path: Path)
 def test_the_page_has_a_place_for_every_benchmark(harness: ModuleType, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text((ROOT / "docs/benchmarks.md").read_text())
-    for name in ("startup", "check", "noop", "cold"):
+    for name in ("startup", "check", "noop", "cold", "closure", "hashing", "sweep", "watch"):
         harness.fill_page(page, name, f"table of {name}")
         harness.fill_page(page, name, f"table of {name}")
         assert page.read_text().count(f"table of {name}") == 1
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("hashing", {"large": 5 << 20, "small": 120}), ("sweep", {"count": 200})])
+def test_a_small_version_works(
+    harness: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, sizes: dict[str, int]
+) -> None:
+    module = importlib.import_module(name)
+    if name == "hashing":
+        monkeypatch.setattr(module, "RESTING", 0)
+    for workload, cases in module.workloads(tmp_path, **sizes).items():
+        for row in harness.measure(workload, cases, runs=1, warmup=0):
+            assert row.error == "", f"{workload}, {row.tool}"

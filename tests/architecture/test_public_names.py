@@ -10,12 +10,14 @@ PUBLIC = ["__version__", "check", "plan", "run"]
 AUTHORING = [
     "Codec",
     "CodecError",
+    "Describer",
     "ModelCard",
     "ModelFormat",
     "StepError",
     "TreadleError",
     "read_table_schema",
     "rollout_problems",
+    "secret",
 ]
 
 

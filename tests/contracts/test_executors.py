@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from treadle.domain.spec import Output
-from treadle.domain.task import Outcome, Task
+from treadle.domain.task import Given, Item, Outcome, Task
 from treadle.errors import ExecutorError
 from treadle.executors.base import Executor
 from treadle.executors.inline import InlineExecutor
 from treadle.executors.process import ProcessExecutor
+from treadle.run.batch import ended_items
 
 PERFORM = "treadle.run.worker:perform"
 WORK = """
@@ -62,6 +63,14 @@ def dead():
     os.kill(os.getpid(), 11)
 
 
+def picky(*, n, dies=False):
+    if n == 4:
+        if dies:
+            os._exit(1)
+        raise ValueError("four")
+    return n
+
+
 def quits():
     os._exit(3)
 
@@ -81,6 +90,28 @@ def large(*, text):
 
 def greedy():
     return len(bytearray(3 << 30))
+
+
+def greedy_together():
+    codes = [subprocess.Popen([sys.executable, "-c", "x = bytearray(100 << 20); input()"], stdin=subprocess.PIPE)
+             for _ in range(4)]
+    time.sleep(1)
+    for child in codes:
+        try:
+            child.communicate(b"\\n")
+        except BrokenPipeError:
+            pass
+    if any(child.returncode for child in codes):
+        raise RuntimeError("a helper was killed")
+    return 1
+
+
+def floods(*, size):
+    print("the beginning")
+    block = b"y" * 1023 + b"\\n"
+    for _ in range(size // len(block)):
+        os.write(1, block)
+    print("the end")
 
 
 def prints():
@@ -218,14 +249,48 @@ def test_cancel(pool: ProcessExecutor, root: Path) -> None:
 
 
 def test_the_memory_limit_holds(pool: ProcessExecutor, root: Path) -> None:
-    failure = result(pool, task(root, "greedy", memory=256 << 20)).failure
-    assert failure is not None
-    assert "MemoryError" in failure.message
+    outcome = result(pool, task(root, "greedy", memory=256 << 20))
+    assert outcome.failure is not None
+    assert ("out of memory" if outcome.usage.limit.startswith("cgroup") else "MemoryError") in outcome.failure.message
+    assert outcome.usage.peak_memory < 300 << 20
 
 
 def test_what_a_step_prints_goes_to_its_log(pool: ProcessExecutor, root: Path) -> None:
     assert result(pool, task(root, "prints")).failure is None
     assert (root / "logs" / "prints0.log").stat().st_size == 5000 * 10_000
+
+
+def test_a_log_has_an_end(executor: Executor, root: Path) -> None:
+    one = task(root, "floods", params={"size": 100 << 20})
+    assert result(executor, one).failure is None
+    text = Path(one.log).read_text(encoding="utf-8")
+    assert len(text) < 70 << 20
+    assert text.startswith("the beginning\n")
+    assert text.endswith("the end\n")
+    assert "… treadle left out " in text
+
+
+def test_items_of_a_batch_end_each_for_itself(executor: Executor, root: Path) -> None:
+    items = tuple(Item(index, 1, Given(str(index))) for index in (3, 4, 5))
+    outcome = result(executor, task(root, "picky", items=items, each=("n",)))
+    assert outcome.failure is None
+    assert [item.index for item in outcome.items] == [3, 4, 5]
+    assert [item.failure.message if item.failure else "" for item in outcome.items] == ["", "ValueError: four", ""]
+
+
+def test_a_batch_returns_in_time_with_what_it_has(executor: Executor, root: Path) -> None:
+    items = tuple(Item(index, 1, Given("0.2")) for index in range(10))
+    outcome = result(executor, task(root, "sleeps", items=items, each=("seconds",)))
+    assert [item.index for item in outcome.items] == [0, 1]
+
+
+def test_what_a_dead_batch_had_finished_is_known(pool: ProcessExecutor, root: Path) -> None:
+    items = tuple(Item(index, 1, Given(str(index))) for index in range(6))
+    one = task(root, "picky", items=items, each=("n",), params={"dies": True})
+    failure = result(pool, one).failure
+    assert failure is not None
+    assert failure.kind == "crash"
+    assert [item.index for item in ended_items(one.scratch)] == [0, 1, 2, 3]
 
 
 def test_a_killed_nursery_is_replaced(pool: ProcessExecutor, root: Path) -> None:
@@ -368,10 +433,25 @@ def test_the_usage_of_a_step(pool: ProcessExecutor, root: Path) -> None:
 
 def test_the_memory_limit_is_named(pool: ProcessExecutor, root: Path) -> None:
     one = task(root, "greedy", memory=256 << 20)
-    failure = result(pool, one).failure
-    assert failure is not None
-    assert "256.0 MiB" in failure.message
-    assert Path(one.log).read_text(encoding="utf-8").startswith("treadle: memory limited to 256.0 MiB by RLIMIT_")
+    outcome = result(pool, one)
+    assert outcome.failure is not None
+    assert "256.0 MiB" in outcome.failure.message
+    assert outcome.usage.limit in ("cgroup v1", "cgroup v2", "RLIMIT_DATA", "RLIMIT_AS")
+    first = Path(one.log).read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"treadle: memory limited to 256.0 MiB by {outcome.usage.limit}"
+
+
+def test_a_control_group_limits_all_processes_of_a_step_together(pool: ProcessExecutor, root: Path) -> None:
+    one = task(root, "greedy_together", memory=256 << 20)
+    outcome = result(pool, one)
+    if not outcome.usage.limit.startswith("cgroup"):
+        pytest.skip("no control group can be made here")
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "crash"
+    assert "out of memory" in outcome.failure.message
+    pool.close()
+    groups = [place for place in Path("/sys/fs/cgroup").rglob(f"treadle-{pool._nursery.pid}-*") if place.is_dir()]
+    assert groups == []
 
 
 def test_a_timeout_is_named(pool: ProcessExecutor, root: Path) -> None:
@@ -465,6 +545,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_executors import PERFORM, task
 from treadle.executors.process import ProcessExecutor
+from treadle.run.batch import ended_items
 
 root = Path(sys.argv[1])
 pool = ProcessExecutor(PERFORM, 2, str(root))

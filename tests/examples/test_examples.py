@@ -68,3 +68,9 @@ def test_the_uber_example_beats_last_week(tmp_path: Path) -> None:
     shutil.copy(UBER, tmp_path / "p/data/uber_nyc_2015_hourly.csv")
     found = runs_twice(tmp_path / "p", "pipelines/uber.yaml", tmp_path)
     assert found["judge"]["mae"] < found["judge"]["naive_mae"]
+
+
+def test_the_tabular_example(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples/tabular", tmp_path / "p")
+    found = runs_twice(tmp_path / "p", "pipelines/churn.yaml", tmp_path)
+    assert found["evaluate"]["auc"] > 0.75

@@ -83,7 +83,7 @@ def test_check_never_imports_the_users_code(pair: Project) -> None:
     assert not (pair.root / "imported").exists()
 
 
-@pytest.mark.parametrize("name", ["pipeline", "table"])
+@pytest.mark.parametrize("name", ["pipeline", "table", "lock"])
 def test_the_published_schema_is_the_one_printed(pair: Project, name: str) -> None:
     committed = (ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
     printed = pair.treadle("schema", name).stdout
@@ -107,5 +107,5 @@ def test_python_does_what_the_commands_do(pair: Project) -> None:
     assert result.ok
     assert result["b"] == {"y": 10}
     assert result.metrics("b") == {"y": 10.0}
-    assert "<td>b</td>" in result._repr_html_()
+    assert ">b</td>" in result._repr_html_()
     assert Path(path).exists()

@@ -66,10 +66,10 @@ def test_the_second_run_does_nothing(chain: Project) -> None:
 
 
 EDITS = [
-    ("deeper.py", 'MARK = "?"\n', {"read": "run", "grow": "run", "copy": "run"}),
+    ("deeper.py", 'MARK = "?"\n', {"read": "hit", "grow": "run", "copy": "run"}),
     ("deeper.py", '# a comment\nMARK = ("!")\n', {"read": "hit", "grow": "hit", "copy": "hit"}),
     ("helpers.py", HELPERS.replace("        return", '        """Doc."""\n\n        return'), "all hit"),
-    ("work.py", WORK.replace("shout(text) * times", "shout(text) + str(times)"), {"read": "run", "grow": "run"}),
+    ("work.py", WORK.replace("shout(text) * times", "shout(text) + str(times)"), {"read": "hit", "grow": "run"}),
     ("raw.txt", "bye\n", {"read": "run", "grow": "run", "copy": "run"}),
     ("raw.txt", "hello\n\n", {"read": "run", "grow": "hit", "copy": "hit"}),
     ("unrelated.py", "x = 1\n", "all hit"),
@@ -114,7 +114,7 @@ def test_the_reason_names_what_changed(chain: Project) -> None:
     result = chain.treadle("run", "pipeline.yaml", "-p", "n=4")
     assert "run   grow: param times: 3 → 4" in result.stderr
     chain.write("deeper.py", 'MARK = "?"\n')
-    assert "run   grow: code deeper changed" in chain.treadle("run", "pipeline.yaml").stderr
+    assert "run   grow: code deeper:MARK changed" in chain.treadle("run", "pipeline.yaml").stderr
 
 
 def test_force_only_and_from(chain: Project) -> None:

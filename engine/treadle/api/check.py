@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from treadle.api.project import inside, open_project
+from treadle.domain.advance import Advance, Tell, silent
 from treadle.errors import Problem
 from treadle.load import load_file, pipeline_files
 
@@ -21,7 +22,7 @@ class Checked(Struct, frozen=True):
         return all(problem.severity != "error" for problem in self.problems)
 
 
-def check(paths: Sequence[str | os.PathLike[str]]) -> Checked:
+def check(paths: Sequence[str | os.PathLike[str]], tell: Tell = silent) -> Checked:
     """Every problem of all files; folders are searched for pipelines and table schemas. Runs no user code."""
     files: list[str] = []
     problems: list[Problem] = []
@@ -29,7 +30,8 @@ def check(paths: Sequence[str | os.PathLike[str]]) -> Checked:
         project = open_project(path)
         found, missing = pipeline_files(str(path))
         problems += missing
-        for file in found:
+        for number, file in enumerate(found):
+            tell(Advance("checking", number, len(found)))
             relative = inside(project, file)
             files.append(relative)
             problems += load_file(relative, project.root, project.catalog, project.code)

@@ -11,7 +11,7 @@ from treadle.code import CodeError
 from treadle.digest import of_bytes, of_value
 from treadle.domain.plan import Plan
 from treadle.errors import InputError
-from treadle.run.runner import Selection
+from treadle.run.selection import Selection
 from treadle.settings import variable
 from treadle.version import __version__
 
@@ -28,10 +28,11 @@ class Request(Struct, frozen=True, kw_only=True):
     force: tuple[str, ...] = ()
     jobs: int = 0
     executor: str = ""
+    locked: bool = False
 
 
 class Compiled(Struct, frozen=True):
-    """A plan with the digest of the code that it was bound to."""
+    """A plan with the digest of the signatures that it was bound to."""
 
     plan: Plan
     code: str
@@ -94,6 +95,6 @@ def _key(project: Project, path: str | os.PathLike[str], params: Mapping[str, An
 
 
 def _code(project: Project, plan: Plan) -> str:
-    """The digest of all code that the plan's functions reach: their signatures are part of it."""
+    """The digest of the signatures that the plan was bound to; what else the code does is for the keys."""
     calls = sorted({step.call for step in plan.steps if step.kind == "function"})
-    return of_value([project.code.closure(call).parts for call in calls])
+    return of_value([project.code.shape(call) for call in calls])

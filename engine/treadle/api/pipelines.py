@@ -10,26 +10,50 @@ from treadle.api.project import Project, open_project
 from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
+from treadle.errors import InputError, LockDiffers
 from treadle.executors.base import Executor
+from treadle.run.admission import impossible
 from treadle.run.decide import imports_of
+from treadle.run.dispatch import Machine
+from treadle.run.estimate import as_events
 from treadle.run.runner import run_plan
-from treadle.settings import cores
+from treadle.settings import cores, gpus, memory
 
 if TYPE_CHECKING:
+    from treadle.api.lock import Comparison
     from treadle.run.preview import Preview
 
 PERFORM = "treadle.run.worker:perform"
 
 
-def plan(path: str | os.PathLike[str], request: Request | None = None) -> "tuple[Plan, list[Preview]]":
-    """The plan of a pipeline and the fate that each step would have now; raises InputError."""
+def plan(
+    path: str | os.PathLike[str], request: Request | None = None, here: bool = True
+) -> "tuple[Plan, list[Preview]]":
+    """The plan of a pipeline and the fate that each step would have now; raises InputError.
+
+    With `here` it must be one that this machine can run.
+    """
     from treadle.run.preview import preview  # lazy: a run does not need it
 
     project = open_project(path)
     made, selection = make(project, path, request or Request())
+    if here:
+        machine_for(project, made, request or Request())
     fates = preview(made, project.store, project.code, selection, time.time())
     project.store.memo.flush()
     return made, fates
+
+
+def plan_locked(path: str | os.PathLike[str], request: Request | None = None) -> "tuple[Plan, Comparison]":
+    """The plan of a pipeline beside its lock, with neither data nor cache needed; raises InputError."""
+    from treadle.api.lock import against_lock  # lazy: YAML, only with a lock
+
+    project = open_project(path)
+    wanted = request or Request()
+    made, _ = make(project, path, wanted)
+    compared = against_lock(project, made, _whole(wanted))
+    project.store.memo.flush()
+    return made, compared
 
 
 def run(
@@ -40,13 +64,32 @@ def run(
 ) -> RunRecord:
     """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted.
 
-    `run_id` names the run before it begins, for whoever must write that down first.
+    With `locked` in the request it raises LockDiffers when anything is not as locked, before anything runs, or
+    after it when a step made something else. `run_id` names the run before it begins, for whoever must write that
+    down first.
     """
     project = open_project(path)
     wanted = request or Request()
     made, selection = make(project, path, wanted)
+    locked = _as_locked(project, made, wanted) if wanted.locked else None
+    machine = machine_for(project, made, wanted)
+    start = begin(project, made, run_id)
+    project.store.files.tell = as_events(start.run_id, notify, time.time)
+    finished = run_plan(made, project.store, project.code, machine, start, selection, notify, time.time)
+    project.store.memo.flush()
+    if locked is not None:
+        from treadle.run.locked import unequal  # lazy: only with a lock
+
+        otherwise = unequal(locked.lock, finished)
+        if otherwise:
+            raise LockDiffers(locked.path, otherwise, finished)
+    return finished
+
+
+def begin(project: Project, made: Plan, run_id: str = "") -> RunRecord:
+    """The record of a run of this plan that begins now."""
     now = time.time()
-    begin = RunRecord(
+    return RunRecord(
         run_id=run_id or _run_id(now),
         pipeline=made.pipeline,
         path=made.path,
@@ -56,24 +99,39 @@ def run(
         params=made.params,
         git=_git(project.root),
     )
-    executor = _executor(project, made, wanted)
-    finished = run_plan(made, project.store, project.code, executor, begin, selection, notify, time.time)
-    project.store.memo.flush()
-    return finished
 
 
-def _executor(project: Project, made: Plan, request: Request) -> Callable[[], Executor]:
-    name = request.executor or project.settings.executor
+def _whole(request: Request) -> bool:
+    return not (request.targets or request.start or request.only)
+
+
+def _as_locked(project: Project, made: Plan, request: Request) -> "Comparison":
+    """The lock that the plan agrees with; raises LockDiffers when it does not."""
+    from treadle.api.lock import against_lock  # lazy: YAML, only with a lock
+
+    compared = against_lock(project, made, _whole(request))
+    if compared.differences:
+        raise LockDiffers(compared.path, compared.differences)
+    return compared
+
+
+def machine_for(project: Project, made: Plan, request: Request) -> Machine:
+    """Where the steps of a plan run; raises InputError when there is not enough of something for one of them."""
     slots = request.jobs or project.settings.jobs or cores()
+    totals = {"memory": float(memory()), "gpu": float(gpus()), **project.settings.resources}
+    problems = impossible(made, totals)
+    if problems:
+        raise InputError(problems)
 
-    def start() -> Executor:
+    def start(name: str) -> Executor:
+        own = name or request.executor or project.settings.executor
         preload = imports_of(made, project.code)
-        executor: Executor = project.catalog.executor(name)(
+        executor: Executor = project.catalog.executor(own)(
             perform=PERFORM, slots=slots, root=project.root, preload=preload
         )
         return executor
 
-    return start
+    return Machine(start, totals)
 
 
 def _run_id(now: float) -> str:

@@ -1,4 +1,4 @@
-"""Look at past runs: list, show, compare, read logs and values."""
+"""Look at past runs: list, show, read logs and values."""
 
 import os
 from typing import Any
@@ -17,7 +17,7 @@ def list_runs(path: str | os.PathLike[str] = ".", limit: int = 20, pipeline: str
 
 def get_run(run_id: str = "last", path: str | os.PathLike[str] = ".") -> RunRecord:
     """One run by id, by a prefix of it, or `last`; raises InputError when there is none."""
-    return _run(open_project(path), run_id)
+    return find_run(open_project(path), run_id)
 
 
 def get_step(step: str, run_id: str = "last", path: str | os.PathLike[str] = ".") -> StepRecord:
@@ -28,7 +28,7 @@ def get_step(step: str, run_id: str = "last", path: str | os.PathLike[str] = "."
 def read_log(step: str, run_id: str = "last", path: str | os.PathLike[str] = ".") -> str:
     """What a step printed in a run, or, for a hit, when it last ran; raises InputError when there is no log."""
     project = open_project(path)
-    record = _step(_run(project, run_id), step)
+    record = _step(find_run(project, run_id), step)
     for candidate in (record, *project.store.history.of_step(step)):
         if candidate.log and os.path.exists(candidate.log):
             with open(candidate.log, encoding="utf-8", errors="replace") as file:
@@ -43,7 +43,8 @@ def read_value(artifact: Artifact, path: str | os.PathLike[str] = ".") -> Any:
     return decode(artifact, {artifact.codec: project.catalog.codec(artifact.codec)}, project.store.objects, scratch)
 
 
-def _run(project: Project, run_id: str) -> RunRecord:
+def find_run(project: Project, run_id: str) -> RunRecord:
+    """One run of a project by id, by a prefix of it, or `last`; raises InputError when there is none."""
     found = project.store.history.get(run_id)
     if found is None:
         text = "no run has been recorded here" if run_id == "last" else f"no run is called '{run_id}'"

@@ -12,6 +12,7 @@ import sys
 from treadle.api import check as checking
 from treadle.cli import problems
 from treadle.cli.options import coloured
+from treadle.cli.progress import Work
 
 FORMATS = ("text", "json", "github", "sarif")
 
@@ -23,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    found = checking.check(args.paths)
+    work = Work(sys.stderr)
+    try:
+        found = checking.check(args.paths, work.tell)
+    finally:
+        work.close()
     if args.format == "json":
         print(problems.as_json(found.problems, found.files))
     elif args.format == "sarif":

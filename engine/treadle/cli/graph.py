@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    plan, fates = pipelines.plan(args.pipeline, request(args))
+    plan, fates = pipelines.plan(args.pipeline, request(args), here=False)
     if args.format == "json":
         edges = [[need, step.id] for step in plan.steps for need in step.needs]
         body = {"steps": [step.id for step in plan.steps], "edges": edges, "layers": draw.layers(plan)}

@@ -13,13 +13,19 @@ from typing import NoReturn
 from treadle.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("treadle.cli.init", "start a project: pipeline, CI workflow, hook, editor settings"),
     "check": ("treadle.cli.check", "find every mistake in pipeline files, with place and fix"),
     "plan": ("treadle.cli.plan", "show what a run would do, and why"),
     "run": ("treadle.cli.run", "run a pipeline; only what changed"),
+    "watch": ("treadle.cli.watch", "run again whenever something changes"),
+    "explain": ("treadle.cli.explain", "why a step would run or not, and what would change that"),
+    "lock": ("treadle.cli.lock", "write what the last accepted run used and made"),
+    "cache": ("treadle.cli.cache", "what the store holds; sweep it, prove it"),
     "graph": ("treadle.cli.graph", "draw the DAG as a tree, Mermaid or DOT"),
     "runs": ("treadle.cli.runs", "list past runs"),
     "show": ("treadle.cli.show", "show a run, or what became of one step in it"),
     "logs": ("treadle.cli.logs", "print what a step printed"),
+    "data": ("treadle.cli.data", "show data version by version, with lineage; compare two"),
     "models": ("treadle.cli.models", "list, show, promote, roll back and compare registered models"),
     "ledger": ("treadle.cli.ledger", "read the record of automatic acts, or ask why a version serves"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
@@ -84,8 +90,8 @@ def _guarded(run: "object", args: argparse.Namespace) -> int:
     except TreadleError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; what finished is kept: run the same command to go on\n")
+    except KeyboardInterrupt as stop:
+        sys.stderr.write((str(stop) or "interrupted") + "\n")
         return 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import argparse
+import shlex
 import sys
 from typing import Any
 
@@ -13,7 +14,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     """The pipeline, its parameters and the selection of steps."""
     parser.add_argument("pipeline", metavar="PIPELINE", help="the pipeline's YAML file")
     parser.add_argument("steps", nargs="*", metavar="STEP", help="only these steps and what they need")
-    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    add_params(parser)
     parser.add_argument(
         "--from", dest="start", action="append", default=[], metavar="STEP", help="only this step and what follows"
     )
@@ -21,6 +22,11 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="append", default=[], metavar="STEP", help="run this step even if it is a hit"
     )
+
+
+def add_params(parser: argparse.ArgumentParser) -> None:
+    """The pipeline's parameters."""
+    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
 
 
 def request(args: argparse.Namespace) -> Request:
@@ -33,7 +39,13 @@ def request(args: argparse.Namespace) -> Request:
         force=tuple(args.force),
         jobs=getattr(args, "jobs", 0),
         executor=getattr(args, "executor", "") or "",
+        locked=getattr(args, "locked", False),
     )
+
+
+def retyped(args: argparse.Namespace) -> str:
+    """The pipeline and its parameters, as they are typed again to run one step of it."""
+    return " ".join([shlex.quote(args.pipeline), *(f"-p {shlex.quote(text)}" for text in args.param)])
 
 
 def coloured(stream: Any = None) -> bool:
@@ -42,7 +54,7 @@ def coloured(stream: Any = None) -> bool:
 
 
 def params(given: list[str]) -> dict[str, str]:
-    """NAME=VALUE words as a mapping; raises InputError for a word without a value."""
+    """The parameters given as NAME=VALUE; raises InputError for one without a value."""
     found = {}
     for text in given:
         name, equals, value = text.partition("=")

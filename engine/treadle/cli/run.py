@@ -10,10 +10,11 @@ import sys
 from msgspec import json
 
 from treadle.api import pipelines
-from treadle.cli.options import add_request, coloured, request
+from treadle.cli.options import add_request, coloured, request, retyped
 from treadle.cli.progress import Progress
 from treadle.cli.summary import summary
 from treadle.domain.event import Event
+from treadle.errors import LockDiffers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-j", "--jobs", type=int, default=0, metavar="N", help="steps at a time (default: all cores)")
     parser.add_argument("--executor", metavar="NAME", help="where steps run: process or inline")
     parser.add_argument("--id", default="", metavar="ID", help="name the run, for what must know its name before")
+    parser.add_argument("--locked", action="store_true", help="run only what is as locked; exit with 3 if it differs")
     parser.add_argument("--json", action="store_true", help="write one event per line")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only failures and the last line")
 
 
 def run(args: argparse.Namespace) -> int:
+    try:
+        return _run(args)
+    except LockDiffers as found:
+        if found.record is not None and not args.json:
+            print(summary(found.record, args.pipeline, coloured(), args.quiet))
+        when = "nothing was run" if found.record is None else "what the run made is kept"
+        differences = "".join(f"  {one.text}\n" for one in found.differences)
+        sys.stderr.write(f"error: {found.path} differs; {when}\n{differences}")
+        sys.stderr.write(f"  = hint: if it is meant: treadle run {args.pipeline} && treadle lock {args.pipeline}\n")
+        return 3
+
+
+def _run(args: argparse.Namespace) -> int:
     if args.json:
         record = pipelines.run(args.pipeline, request(args), _as_line, args.id)
         return 1 if record.status == "failed" else 0
@@ -34,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         record = pipelines.run(args.pipeline, request(args), progress.notify, args.id)
     finally:
         progress.close()
-    print(summary(record, args.pipeline, coloured(), args.quiet))
+    print(summary(record, retyped(args), coloured(), args.quiet, progress.stages))
     return 1 if record.status == "failed" else 0
 
 

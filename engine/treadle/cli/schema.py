@@ -6,10 +6,11 @@ treadle schema pipeline > pipeline.schema.json
 import argparse
 import json
 
+from treadle.document.lock import lock_schema
 from treadle.document.pipeline import pipeline_schema
 from treadle.document.table import table_schema
 
-SCHEMAS = {"pipeline": pipeline_schema, "table": table_schema}
+SCHEMAS = {"pipeline": pipeline_schema, "table": table_schema, "lock": lock_schema}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

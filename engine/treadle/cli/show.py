@@ -11,7 +11,7 @@ from msgspec import json
 from treadle.api import runs
 from treadle.cli.options import coloured
 from treadle.cli.summary import summary
-from treadle.domain.run import StepRecord
+from treadle.domain.run import Items, StepRecord
 from treadle.quantity import format_duration, format_size
 
 
@@ -32,15 +32,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _items(items: Items) -> list[str]:
+    lines = [f"  items    {items.total}: {items.hit} unchanged, {items.run} ran, {items.failed} failed"]
+    for one in items.failures:
+        lines.append(f"  item     {one.index} ({one.element}), attempt {one.attempts}: {one.failure.message}")
+        lines += [f"    {line}" for line in one.failure.traceback.splitlines()]
+    return lines
+
+
 def _step(step: StepRecord) -> str:
     lines = [f"{step.id}: {step.fate} ({step.reason})"]
     if step.seconds:
         lines.append(f"  took     {format_duration(step.seconds)}, attempt {step.attempts}")
-    if step.usage.cpu_seconds:
+    used = step.usage
+    if used.cpu_seconds:
+        limit = f" (limited by {used.limit})" if used.limit else ""
         lines.append(
-            f"  used     {format_duration(step.usage.cpu_seconds)} of CPU,"
-            f" {format_size(step.usage.peak_memory)} at most"
+            f"  used     {format_duration(used.cpu_seconds)} of CPU, {format_size(used.peak_memory)} at most{limit},"
+            f" read {format_size(used.read)}, wrote {format_size(used.written)}"
         )
+    lines += _items(step.items) if step.items else []
     lines += [f"  output   {n}: {a.codec}, {format_size(a.size)}, {a.digest[:16]}" for n, a in step.outputs.items()]
     lines += [f"  metric   {name} = {value:.6g}" for name, value in step.metrics.items()]
     lines += [f"  gate     {'held' if gate.passed else 'did not hold'}: {gate.text}" for gate in step.gates]

@@ -3,6 +3,8 @@
 import shutil
 from collections.abc import Sequence
 
+from treadle.cli.live import columns, cut, interactive
+
 COLOURS = {
     "hit": "\033[32m",
     "run": "\033[36m",
@@ -14,24 +16,39 @@ COLOURS = {
     "interrupted": "\033[33m",
 }
 PLAIN, DIM = "\033[0m", "\033[2m"
+GAP = 2
 
 
-def render(head: Sequence[str], rows: Sequence[Sequence[str]], colour: bool) -> str:
-    """Rows under a head, columns aligned; on a terminal the last column is cut at its edge."""
-    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
-    edge = shutil.get_terminal_size((100, 24)).columns if colour else 10_000
+def render(head: Sequence[str], rows: Sequence[Sequence[str]], colour: bool, edge: int | None = None) -> str:
+    """Rows under a head, columns aligned; no line is wider than `edge`, by default the terminal, if it is one."""
+    if edge is None:
+        edge = shutil.get_terminal_size((100, 24)).columns if interactive() else 0
+    widths = [max(columns(row[n]) for row in (head, *rows)) for n in range(len(head))]
+    if edge:
+        _fit(widths, edge)
     lines = [_line(head, widths, edge, DIM if colour else "")]
     lines += [_line(row, widths, edge, "", colour) for row in rows]
     return "\n".join(lines)
 
 
+def _fit(widths: list[int], edge: int) -> None:
+    """Take from the widest column but the last, until the last one has a third of the line, if it needs so much."""
+    last = min(widths[-1], edge // 3)
+    while sum(widths[:-1]) + GAP * (len(widths) - 1) + last > edge:
+        widest = max(range(len(widths) - 1), key=lambda n: widths[n], default=0)
+        if not widths[:-1] or widths[widest] <= 8:
+            return
+        widths[widest] -= 1
+
+
 def _line(cells: Sequence[str], widths: list[int], edge: int, tone: str, colour: bool = False) -> str:
-    left = edge - sum(width + 2 for width in widths[:-1])
-    last = cells[-1].split("\n")[0]
-    if len(last) > left > 10:
-        last = last[: left - 1] + "…"
-    shown = [f"{cell:{width}}" for cell, width in zip(cells[:-1], widths[:-1], strict=True)]
-    if colour:
-        shown = [f"{COLOURS[s.strip()]}{s}{PLAIN}" if s.strip() in COLOURS else s for s in shown]
-    text = "  ".join([*shown, last]).rstrip()
+    shown = []
+    for cell, width in zip(cells[:-1], widths[:-1], strict=True):
+        text = cut(cell, width)
+        padded = text + " " * (width - columns(text))
+        shown.append(f"{COLOURS[text]}{padded}{PLAIN}" if colour and text in COLOURS else padded)
+    last = cells[-1].partition("\n")[0]
+    if edge:
+        last = cut(last, max(1, edge - sum(width + GAP for width in widths[:-1])))
+    text = (" " * GAP).join([*shown, last]).rstrip()
     return f"{tone}{text}{PLAIN}" if tone else text

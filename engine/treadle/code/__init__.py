@@ -1,7 +1,9 @@
 """The user's Python, read by syntax tree and never imported: what functions offer, what code they reach."""
 
 from treadle.code.annotation import accepts
+from treadle.code.closure import Closure
+from treadle.code.files import Memo
 from treadle.code.modules import CodeError
-from treadle.code.project import Closure, DictMemo, Memo, Project
+from treadle.code.project import DictMemo, Project
 
 __all__ = ["Closure", "CodeError", "DictMemo", "Memo", "Project", "accepts"]

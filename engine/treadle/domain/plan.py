@@ -38,6 +38,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True):
     cell: dict[str, Any] = {}
     select: Select | None = None
     foreach: Source | None = None
+    each: tuple[str, ...] = ()  # the inputs that receive the element
     save: dict[str, str] = {}
     env: dict[str, str] = {}
     secrets: tuple[str, ...] = ()

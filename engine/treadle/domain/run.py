@@ -20,6 +20,25 @@ class GateVerdict(Struct, frozen=True):
     note: str = ""
 
 
+class ItemFailure(Struct, frozen=True):
+    """An item that failed for good: its place in the list, its element in short, and why."""
+
+    index: int
+    element: str
+    attempts: int
+    failure: Failure
+
+
+class Items(Struct, frozen=True):
+    """What became of the items of a step with `foreach`; `failures` are the first of them."""
+
+    total: int
+    hit: int = 0
+    run: int = 0
+    failed: int = 0
+    failures: tuple[ItemFailure, ...] = ()
+
+
 class StepRecord(Struct, frozen=True, kw_only=True):
     """What became of one step: its fate (hit, run, skip, failed, cancelled) and the reason in words."""
 
@@ -36,6 +55,8 @@ class StepRecord(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     usage: Usage = Usage()
     log: str = ""
+    items: Items | None = None
+    saved: int = 0  # steps that need not run, since this one ran and made what was known already
 
     @property
     def seconds(self) -> float:

@@ -12,9 +12,11 @@ from msgspec import Struct, msgpack, structs
 
 from treadle.domain.task import Failure, Outcome, Task, Usage
 from treadle.executors import system
+from treadle.executors.cgroup import Group
 from treadle.executors.limits import cores, limit_memory, limit_threads
 from treadle.executors.output import flush, redirect
 from treadle.executors.wire import HEAD, frame, orders
+from treadle.quantity import format_size
 
 Perform = Callable[[Task], Outcome]
 BROKEN = 70  # exit code of a child that could not say how its task ended
@@ -29,6 +31,7 @@ class Birth(Struct):
     nursery: int
     perform: Perform
     pooled: bool = False
+    group: Group | None = None  # limits its memory; without one it limits itself
 
 
 def live(birth: Birth) -> None:
@@ -39,7 +42,7 @@ def live(birth: Birth) -> None:
         if birth.pooled:
             _perform_all(birth)
         else:
-            _tell(birth.connection, _perform(birth.task, birth.perform))
+            _tell(birth.connection, _perform(birth.task, birth.perform, _limit(birth)))
         code = 0
     finally:
         os._exit(code)  # what the nursery would do at its end is none of the child's business
@@ -64,27 +67,46 @@ def _be_born(birth: Birth) -> None:
         random.seed()
 
 
-def _perform(task: Task, perform: Perform) -> Outcome:
+def _limit(birth: Birth) -> str:
+    """Limit the memory of this process; how, in words."""
+    size = birth.task.memory
+    if not size:
+        return ""
+    if birth.group is not None:
+        try:
+            birth.group.enter()
+            return f"memory limited to {format_size(size)} by cgroup v{birth.group.version}"
+        except OSError as error:
+            return f"{limit_memory(size)} (the cgroup was refused: {error})"
+    return limit_memory(size)
+
+
+def _perform(task: Task, perform: Perform, limit: str) -> Outcome:
     try:
         redirect(task.log)
-        if task.memory and task.isolation != "pool":
-            os.write(2, f"treadle: {limit_memory(task.memory)}\n".encode())
+        if limit:
+            os.write(2, f"treadle: {limit}\n".encode())
     except OSError as error:
         return _unprepared(task, error)
     outcome = perform(task)
     flush()
-    return outcome
+    return structs.replace(outcome, usage=Usage(limit=limit.partition(" by ")[2])) if limit else outcome
 
 
 def _perform_all(birth: Birth) -> None:
     task: Task | None = birth.task
-    if birth.task.memory:
-        limit_memory(birth.task.memory)
+    limit = _limit(birth)
     while task is not None:
         before = _used()
-        outcome = _perform(task, birth.perform)
+        outcome = _perform(task, birth.perform, limit)
         after = _used()
-        usage = Usage(cpu_seconds=after.cpu_seconds - before.cpu_seconds, peak_memory=after.peak_memory)
+        usage = Usage(
+            cpu_seconds=after.cpu_seconds - before.cpu_seconds,
+            peak_memory=after.peak_memory,
+            read=after.read - before.read,
+            written=after.written - before.written,
+            limit=outcome.usage.limit,
+        )
         _tell(birth.connection, structs.replace(outcome, usage=usage))
         task = _next(birth.connection)
 
@@ -110,7 +132,7 @@ def _tell(connection: socket.socket, outcome: Outcome) -> None:
 def _used() -> Usage:
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
-    return Usage(cpu_seconds=seconds, peak_memory=system.peak_memory(own))
+    return Usage(seconds, system.peak_memory(own), *system.transferred("self"))
 
 
 def _unprepared(task: Task, error: OSError) -> Outcome:

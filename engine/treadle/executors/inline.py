@@ -8,7 +8,7 @@ from msgspec import structs
 
 from treadle.domain.task import Failure, Outcome, Task
 from treadle.errors import ExecutorError
-from treadle.executors.output import redirected
+from treadle.executors.output import redirected, trim
 from treadle.plugins import load
 
 
@@ -60,6 +60,7 @@ class InlineExecutor:
             task = self._tasks.pop(next(iter(self._tasks)))
             with nullcontext() if self._tee else redirected(task.log):
                 outcome = self._perform(structs.replace(task, isolation="inline"))
+            trim(task.log)
             self._ended.append(outcome)
             if outcome.failure is not None and outcome.failure.kind == "cancelled":
                 raise KeyboardInterrupt

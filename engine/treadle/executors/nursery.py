@@ -26,17 +26,19 @@ from typing import Any
 
 from msgspec import DecodeError, msgpack, structs
 
-from treadle.domain.task import Failure, Outcome, Task, Usage
+from treadle.domain.task import BATCH, Failure, Outcome, Task, Usage
 from treadle.executors import system
+from treadle.executors.cgroup import Group, limited
 from treadle.executors.child import Birth, Perform, live
 from treadle.executors.limits import limit_threads
-from treadle.executors.output import write_lines
+from treadle.executors.output import trim, write_lines
 from treadle.executors.wire import Begin, Cancel, Channel, Ended, Ready, Refused, Started, orders
 from treadle.plugins import load
 from treadle.quantity import format_duration, format_size
 
 GRACE = 2.0  # seconds between TERM and KILL for a step that has to go
 LINGER = 0.5  # seconds that processes left behind by a step have to go by themselves
+TRIM = 0.5  # seconds between looks at how long the logs are
 TICK = 0.01  # seconds between looks at a group that should be gone
 UNSOUND = (  # what a module may raise when it is imported; other kinds end the nursery, which is restarted without it
     *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError),
@@ -48,10 +50,11 @@ _outcomes = msgpack.Decoder(Outcome)
 class Child:
     """A process of a task: how to talk to it, when its time is up, and how it ended."""
 
-    def __init__(self, task: Task, pid: int, channel: Channel, pooled: bool) -> None:
+    def __init__(self, task: Task, pid: int, channel: Channel, group: Group | None) -> None:
         self.pid = pid
         self.channel = channel
-        self.pooled = pooled
+        self.pooled = task.isolation == "pool"
+        self.group = group
         self.task = task
         self.begin(task)
         self.end: system.End | None = None
@@ -63,7 +66,8 @@ class Child:
         self.started = time.time()
         self.outcome: Outcome | None = None
         self.verdict: Failure | None = None  # why we ended it, if we did
-        self.deadline = time.monotonic() + task.timeout if task.timeout else None
+        allowed = task.timeout + (BATCH if task.items else 0.0) if task.timeout else None  # a batch judges its items
+        self.deadline = None if allowed is None else time.monotonic() + allowed
         self.killed = False
 
     def terminate(self, verdict: Failure) -> None:
@@ -85,6 +89,8 @@ class Nursery:
         self._scheduler = channel
         self._perform = perform
         self._slots = slots
+        self._forks = 0
+        self._trim_at = time.monotonic() + TRIM
         self._children: dict[int, Child] = {}
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = os.pipe()
@@ -112,6 +118,7 @@ class Nursery:
                 else:
                     self._listen(key.data)
             self._enforce()
+            self._trim_logs()
             self._reap()
             self._settle()
 
@@ -128,8 +135,11 @@ class Nursery:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             if not left and not any(system.signal_group(pid, 0) for pid in self._children):
-                return
+                break
             time.sleep(TICK)
+        for child in self._children.values():
+            if child.group is not None:
+                child.group.remove()
 
     # the scheduler's orders
 
@@ -174,12 +184,14 @@ class Nursery:
         others = [child.channel.fileno() for child in self._children.values()]
         inherited = (self._scheduler.fileno(), self._wake, self._woken, ours.fileno(), *others, *self._own_handle())
         pooled = task.isolation == "pool"
-        birth = Birth(task, theirs, inherited, os.getpid(), self._perform, pooled)
+        self._forks += 1
+        group = limited(f"treadle-{os.getpid()}-{self._forks}", task.memory) if task.memory else None
+        birth = Birth(task, theirs, inherited, os.getpid(), self._perform, pooled, group)
         pid = os.fork()
         if pid == 0:
             live(birth)
         theirs.close()
-        child = Child(task, pid, Channel(ours), pooled)
+        child = Child(task, pid, Channel(ours), group)
         self._children[pid] = child
         self._selector.register(child.channel, selectors.EVENT_READ, child)
         return child
@@ -215,6 +227,14 @@ class Nursery:
                 limit = format_duration(child.task.timeout or 0.0)
                 child.terminate(Failure("timeout", f"took longer than its timeout of {limit}"))
 
+    def _trim_logs(self) -> None:
+        """Now and then cut what grew too long."""
+        if time.monotonic() < self._trim_at:
+            return
+        self._trim_at = time.monotonic() + TRIM
+        for log in {child.task.log for child in self._children.values() if not child.idle}:
+            trim(log)
+
     def _reap(self) -> None:
         for end in system.ends():
             child = self._children.get(end.pid)
@@ -244,11 +264,22 @@ class Nursery:
                 child.channel.close()
                 if not child.idle and child.end is not None:
                     self._report(child, child.end.usage)
+                if child.group is not None:
+                    child.group.remove()
 
     def _report(self, child: Child, usage: Usage) -> None:
+        trim(child.task.log)
         task = child.task
         failure = child.verdict
-        if failure is None and child.outcome is not None:
+        limit = child.outcome.usage.limit if child.outcome is not None else ""
+        if child.group is not None:
+            limit = limit or f"cgroup v{child.group.version}"
+            usage = structs.replace(usage, peak_memory=child.group.peak() or usage.peak_memory)
+        usage = structs.replace(usage, limit=limit)
+        if failure is None and child.group is not None and _failed(child) and child.group.killed():
+            text = f"out of memory: a process of the step was killed, as together they may have {_size(task)}"
+            failure = Failure("crash", f"{text} (`resources: {{memory: …}}`)", code=-signal.SIGKILL)
+        elif failure is None and child.outcome is not None:
             self._scheduler.put(Ended(structs.replace(child.outcome, usage=usage, worker=child.pid)))
             return
         if failure is None and child.end is not None:
@@ -270,6 +301,8 @@ class Nursery:
         if any(child.end is not None for child in self._children.values()):
             return TICK
         deadlines = [child.deadline for child in self._children.values() if child.deadline is not None]
+        if any(not child.idle for child in self._children.values()):
+            deadlines.append(self._trim_at)
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _watch_for_room(self) -> None:
@@ -281,9 +314,17 @@ class Nursery:
                     self._selector.modify(channel, wanted, key.data)
 
 
+def _failed(child: Child) -> bool:
+    return child.outcome is None or child.outcome.failure is not None
+
+
+def _size(task: Task) -> str:
+    return format_size(task.memory or 0)
+
+
 def _environment(task: Task) -> tuple[Any, ...]:
     """What tasks must have in common to share a process."""
-    return task.root, task.env, task.secrets, task.cpu, task.memory
+    return task.root, task.env, task.secrets, task.cpu, task.memory, task.devices
 
 
 def _crash(status: int, task: Task) -> Failure:

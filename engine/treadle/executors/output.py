@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 MASK = "***"
+MOST = 64 << 20  # bytes of a log; one that grows longer loses its middle
+HEAD, TAIL = 16 << 20, 1 << 20  # bytes at its beginning and before its end that it keeps then
 PATIENCE = 2.0  # seconds for output on its way to arrive when a step has ended
 
 
@@ -36,6 +38,24 @@ def redirect(log: str) -> None:
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)
+
+
+def trim(log: str) -> None:
+    """Cut the middle out of a log that is too long, and say so there; what is written meanwhile may be lost with it.
+
+    Whoever writes to it does so at its end, wherever that is, so that it can be cut while a step runs.
+    """
+    with suppress(OSError):
+        size = os.stat(log).st_size
+        if size <= MOST:
+            return
+        with open(log, "r+b", buffering=0) as file:
+            file.seek(size - TAIL)
+            tail = file.read(TAIL)
+            file.truncate(HEAD)
+        text = f"\n… treadle left out {size - HEAD - len(tail)} bytes: a log has at most {MOST} …\n"
+        with open(log, "ab", buffering=0) as file:
+            file.write(text.encode() + tail)
 
 
 def write_lines() -> None:

@@ -71,7 +71,7 @@ def ends() -> Iterator[End]:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if found is None:
                     return
-                read, written = _transferred(found.si_pid)
+                read, written = transferred(found.si_pid)
                 pid, status, used = os.wait4(found.si_pid, 0)
             else:
                 pid, status, used = os.wait4(-1, os.WNOHANG)
@@ -97,7 +97,8 @@ def peak_memory(used: struct_rusage) -> int:
     return used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * 1024
 
 
-def _transferred(pid: int) -> tuple[int, int]:
+def transferred(pid: int | str) -> tuple[int, int]:
+    """Bytes that a process, and those of its children that it has waited for, have read and written (Linux)."""
     try:
         with open(f"/proc/{pid}/io", "rb", buffering=0) as file:
             words = file.read(256).split()

@@ -90,6 +90,7 @@ class _Maker:
         env: Env,
     ) -> None:
         self.problems: list[Problem] = []
+        self._signatures = signatures
         self._library = library
         self._values = values
         self._settings = settings
@@ -122,13 +123,15 @@ class _Maker:
 
     def step(self, step: StepSpec, cell: dict[str, Any]) -> PlannedStep:
         """One planned step; `cell` is its place in a matrix, or empty."""
-        if step.foreach is not None:
-            text = f"step '{step.id}' has foreach, which this version reads but cannot run"
-            hint = "use matrix for a list that is known beforehand"
-            self.problems.append(Problem("no-foreach", text, step.where, hint))
         outputs, declared = self._outputs[step.id]
         inputs = {port: tuple(self._source(ref) for ref in refs) for port, refs in step.inputs.items()}
-        foreach = self._source(step.foreach) if step.foreach else None
+        params = self._params(step, cell)
+        foreach: Source | None = None
+        each: tuple[str, ...] = ()
+        if step.foreach is not None:
+            foreach = self._source(step.foreach)
+            each = self._each(step, foreach, inputs, params)
+            inputs |= dict.fromkeys(each, (foreach,))
         uses = step.uses.text if step.uses else ""
         return PlannedStep(
             id=_cell_id(step.id, cell),
@@ -136,7 +139,7 @@ class _Maker:
             call=step.command.text if step.command else self._library.get(uses, uses),
             library=uses if ":" not in uses else "",
             where=step.where,
-            params=self._params(step, cell),
+            params=params,
             inputs=inputs,
             listed=step.listed,
             outputs=tuple(Output(o.name, self._fill(step, o.path, cell), o.codec) for o in outputs),
@@ -146,6 +149,7 @@ class _Maker:
             gates=() if cell else step.gates,
             cell=cell,
             foreach=foreach,
+            each=each,
             save={} if cell else self._fill(step, step.save, cell),
             env={name: str(self._fill(step, value, cell)) for name, value in step.env.items()},
             secrets=step.secrets,
@@ -163,6 +167,17 @@ class _Maker:
             timeout=step.timeout,
             resources=step.resources or Resources(),
         )
+
+    def _each(
+        self, step: StepSpec, foreach: Source, inputs: Mapping[str, tuple[Source, ...]], params: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        """The inputs that receive the element: those that name the list, else the first argument without a value."""
+        named = tuple(port for port, sources in inputs.items() if sources == (foreach,) and port not in step.listed)
+        signature = self._signatures.get(step.id)
+        if named or signature is None:
+            return named or ("item",)
+        free = [a.name for a in signature.arguments if a.name not in inputs and a.name not in params]
+        return tuple(free[:1]) or ("item",)
 
     def _source(self, ref: Reference) -> Source:
         if ref.kind == "data":

@@ -6,20 +6,16 @@
 import os
 from collections.abc import Mapping, Set
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
-from treadle.code import CodeError, Project
-from treadle.digest import of_bytes
+from treadle.code import Closure, CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
-from treadle.domain.model import CHAMPION
 from treadle.domain.plan import Plan, PlannedStep, Source
-from treadle.domain.spec import DataSource
-from treadle.errors import InputError, Problem
-from treadle.run import keys
+from treadle.errors import CodecError, InputError, Problem
+from treadle.run import keys, listings, pickled
 from treadle.run.changes import in_words
-from treadle.store import Data, Result, Store
-from treadle.store.cards import card_bytes, put_card
-from treadle.store.predictions import Window, empty_window, find_window, model_folder
+from treadle.run.sources import Sources
+from treadle.store import Result, Store
 
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
 
@@ -35,18 +31,27 @@ class Decision(Struct, frozen=True):
 
 
 class Decider:
-    """Decides steps of one plan against one store; `forced` steps run whatever the cache says."""
+    """Decides steps of one plan against one store; `forced` steps run whatever the cache says.
 
-    def __init__(self, plan: Plan, store: Store, project: Project, forced: Set[str], now: float) -> None:
+    `absent` holds digests of data entries whose files are not here: with a lock they need not be.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        project: Project,
+        forced: Set[str],
+        now: float,
+        absent: Mapping[str, str] | None = None,
+    ) -> None:
         self._plan = plan
         self._store = store
         self._project = project
         self._forced = forced
         self._now = now
-        self._data: dict[str, Data] = {}
-        self._windows: dict[str, Window] = {}
-        self._cards: dict[str, bytes] = {}
-        self._code: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
+        self.sources = Sources(plan, store, project.root, absent or {})
+        self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
 
     def decide(self, step: PlannedStep, outputs: Outputs) -> Decision:
@@ -71,80 +76,43 @@ class Decider:
 
     def key(self, step: PlannedStep, outputs: Outputs) -> StepKey:
         """The key of a step whose inputs all exist."""
-        code, libraries = self._code_of(step)
+        code = self._code_of(step, self._pickled(step, outputs))
         inputs = {}
         for port, sources in step.inputs.items():
             digests = [self._digest(source, outputs) for source in sources]
             inputs[port] = keys.inputs_digest(digests, port in step.listed)
-        return keys.step_key(step, code, libraries, inputs)
+        return keys.step_key(step, code, inputs)
 
-    def data(self, name: str) -> Data:
-        """The identity and the paths of a data entry, looked at once per run."""
-        if name not in self._data:
-            source = self._plan.data[name]
-            if source.kind == "predictions":
-                self._data[name] = self._window(name, source)
-            elif source.kind == "model":
-                self._data[name] = self._card(name, source)
-            else:
-                self._data[name] = self._store.files.data(self._project.root, source)
-        return self._data[name]
+    def changed(self, step: PlannedStep, key: StepKey, but: Source | None = None) -> str:
+        """What the step reads that is not what it was when the key was made, in words, or nothing.
 
-    def files(self, name: str) -> Data:
-        """As `data`, with the files in place: windows and cards are written only when a step is to read them."""
-        data = self.data(name)
-        if name in self._windows and not os.path.exists(data.paths[0]):
-            from treadle.store.predictions.parquet import write_window  # lazy: only pipelines that read predictions
+        `but` is an input that is looked at elsewhere, item by item.
+        """
+        for sources in step.inputs.values():
+            for source in sources:
+                if source.step is None and source != but and self.sources.changed(source.output):
+                    return f"input '{source.output}'"
+        if step.code_version is not None:
+            return ""
+        try:
+            now = self._code_parts(step, self._closure(step, self._project.again()))
+        except (InputError, OSError):
+            return "its code"
+        return next((part for part, digest in now.items() if key.parts.get(part) != digest), "")
 
-            write_window(self._windows[name], data.paths[0], os.path.join(self._store.folder, "tmp"))
-        if name in self._cards:
-            put_card(data.paths[0], self._cards[name])
-        return data
-
-    def changed(self, name: str) -> bool:
-        """Whether the files of a data entry are not what they were; a window is a copy, so it never changes."""
-        copied = name in self._windows or name in self._cards
-        return not copied and self._store.files.changed(self.data(name))
-
-    def _window(self, name: str, source: DataSource) -> Data:
-        folder = model_folder(self._store.folder, source.target)
-        window = find_window(folder, source.window)
-        if window is None and source.optional:
-            window = empty_window(folder)
-        if window is None:
-            text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
-            hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
-            raise InputError([Problem("no-predictions", text, source.where, hint)])
-        self._windows[name] = window
-        return self._made(window.digest, os.path.join(folder, "windows", f"{window.digest}.parquet"))
-
-    def _card(self, name: str, source: DataSource) -> Data:
-        """What the champion was accepted on: its profile, history, importance and metrics."""
-        version = self._store.models.alias(source.target, CHAMPION)
-        if version is None:
-            text = f"data '{name}' reads the card of '{source.target}', but no version of it is champion"
-            hint = "a step `uses: deploy.model` registers the first; until then run the steps that do not need it"
-            raise InputError([Problem("no-champion", text, source.where, hint)])
-        self._cards[name] = card_bytes(version)
-        digest = of_bytes(self._cards[name])
-        return self._made(digest, os.path.join(self._store.folder, "cards", f"{digest}.json"))
-
-    def _made(self, digest: str, path: str) -> Data:
-        """A file that the store itself makes of what it knows."""
-        return Data(
-            digest=digest,
-            shape="file",
-            paths=(path,),
-            root=self._project.root,
-            target=path,
-            names=(os.path.basename(path),),
-            signatures=(),
-            settled=True,
-        )
+    def remember(self, step: PlannedStep, outputs: Outputs) -> None:
+        """Keep what the inputs consisted of, so that a later difference can name files."""
+        for port, sources in step.inputs.items():
+            digests = [self._digest(source, outputs) for source in sources]
+            if len(digests) != 1 or port in step.listed:
+                listings.remember_sources(self._store.memo, keys.inputs_digest(digests, port in step.listed), digests)
+            for source in sources:
+                if source.step is None:
+                    listings.remember(self._store.memo, self.sources.data(source.output))
 
     def _digest(self, source: Source, outputs: Outputs) -> str:
         if source.step is None:
-            return self.data(source.output).digest
+            return self.sources.data(source.output).digest
         artifact = outputs[source.step][source.output]
         return f"{artifact.codec}:{artifact.digest}"
 
@@ -152,32 +120,74 @@ class Decider:
         earlier = self._store.results.latest(self._plan.pipeline, step.id, 1)
         return in_words(earlier[0].parts, key.parts) if earlier else "first run"
 
-    def _code_of(self, step: PlannedStep) -> tuple[dict[str, str], dict[str, str]]:
-        """The code parts and the libraries of a step; steps that call the same function share the look."""
-        name = "\0".join((step.kind, step.call, step.environment, *step.code))
+    def _code_of(self, step: PlannedStep, referred: Set[str]) -> keys.Code:
+        """The code and the libraries of a step; steps that call the same function share the look.
+
+        To what its function reaches comes what its inputs are made of, where they are stored as pickles, and what
+        its parameters name, where it imports by a computed name.
+        """
+        closure = self._closure(step, self._project)
+        named = set(referred)
+        if closure.computed:
+            named.update(text for value in step.params.values() for text in keys.texts(value))
+        texts = sorted(named)
+        name = (step.kind, step.call, step.environment, *step.code, "", *texts)
         if name not in self._code:
-            self._code[name] = self._read_code(step)
+            for text in texts:
+                closure += self._project.named(text)
+            self._code[name] = self._parts(step, closure)
+            self.notes[step.call] = closure.notes
         return self._code[name]
 
-    def _read_code(self, step: PlannedStep) -> tuple[dict[str, str], dict[str, str]]:
+    def _pickled(self, step: PlannedStep, outputs: Outputs) -> set[str]:
+        """The classes and functions that a step's inputs refer to by name."""
+        sources = [source for each in step.inputs.values() for source in each if source.step is not None]
+        found: set[str] = set()
+        todo = [outputs[source.step or ""][source.output] for source in sources]
+        while todo:
+            artifact = todo.pop()
+            try:
+                if artifact.codec == "list":
+                    todo += self._store.objects.items(artifact)
+                elif artifact.codec == "pickle":
+                    found.update(self._names(artifact))
+            except (CodecError, OSError, ValueError):
+                continue  # damaged: the step that reads it says so, and the one that made it runs again
+        return found
+
+    def _names(self, artifact: Artifact) -> list[str]:
+        kept = self._store.memo.get("pickled", artifact.digest)
+        if kept is not None:
+            return msgpack.decode(kept, type=list[str])
+        names = list(pickled.names(self._store.objects.read(artifact)))
+        self._store.memo.put("pickled", artifact.digest, msgpack.encode(names))
+        return names
+
+    def _closure(self, step: PlannedStep, project: Project) -> Closure:
         try:
             if step.kind == "command":
-                closure = self._project.command(step.call)
-            else:
-                closure = self._project.closure(step.call)
+                return project.command(step.call)
+            return project.closure(step.call)
         except CodeError as error:
             raise InputError([Problem(error.code, error.text, error.where or step.where, error.hint)]) from None
+
+    def _parts(self, step: PlannedStep, closure: Closure) -> keys.Code:
+        parts = self._code_parts(step, closure)
+        if step.environment == "off":
+            return keys.code(parts, {})
+        return keys.code(parts, self._project.environment(closure.imports, step.environment == "strict"))
+
+    def _code_parts(self, step: PlannedStep, closure: Closure) -> dict[str, str]:
+        files, root = self._store.files, self._project.root
         parts = dict(closure.parts)
         for pattern in step.code:
-            parts[f"code {pattern}"] = self._store.files.glob_digest(self._project.root, pattern)
+            parts[f"code {pattern}"] = files.glob_digest(root, pattern)
         for path in closure.opened:
-            parts[f"code file {path}"] = self._store.files.digest(os.path.join(self._project.root, path))
-        self.notes[step.call] = closure.notes
-        libraries = {} if step.environment == "off" else self._project.environment(closure.imports)
-        return parts, libraries
+            parts[f"code file {path}"] = files.digest(os.path.join(root, path))
+        return parts
 
 
 def imports_of(plan: Plan, project: Project) -> tuple[str, ...]:
     """The third-party modules that the steps' code imports: what a warm pool imports before it forks."""
     calls = {step.call for step in plan.steps if step.kind == "function"}
-    return tuple(sorted({name for call in calls for name in project.closure(call).imports}))
+    return tuple(sorted({name for call in calls for name in project.closure(call).loaded}))

@@ -31,3 +31,11 @@ def compile_afresh(root: str) -> None:
     sys.path_hooks.insert(0, hook)
     for path in [path for path in sys.path_importer_cache if path.startswith(root)]:
         del sys.path_importer_cache[path]
+
+
+def forget_modules() -> None:
+    """Drop the project's modules from this process, so that the next import compiles them as they are now."""
+    for name, module in list(sys.modules.items()):
+        loader = getattr(getattr(module, "__spec__", None), "loader", None)
+        if isinstance(loader, FreshLoader) and name.partition(".")[0] != "treadle":
+            del sys.modules[name]

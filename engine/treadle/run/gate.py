@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import structs
+
 from treadle import expression
 from treadle.domain.plan import PlannedStep
-from treadle.domain.run import GateVerdict
+from treadle.domain.run import GateVerdict, StepRecord
 
 Metrics = Mapping[str, Mapping[str, float]]  # step → its metrics
 
@@ -37,6 +39,11 @@ def judge(
         except expression.ExpressionError as error:
             verdicts.append(GateVerdict(gate.text, False, seen, str(error)))
     return verdicts
+
+
+def with_verdicts(done: StepRecord, verdicts: list[GateVerdict]) -> StepRecord:
+    """The record of a step with the verdicts of its gate."""
+    return structs.replace(done, gates=tuple(verdicts)) if verdicts else done
 
 
 def _values(params: Mapping[str, Any], metrics: Metrics) -> dict[str, Any]:

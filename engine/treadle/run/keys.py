@@ -4,45 +4,91 @@ No run id, time, host, absolute path or pipeline name goes into a key.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from msgspec import Struct
 
 from treadle.digest import of_value
 from treadle.domain.artifact import StepKey
 from treadle.domain.plan import PlannedStep
 
-KEY_VERSION = "1"  # a change here makes every user's cache miss: do it knowingly, and say so in the changelog
+KEY_VERSION = "2"  # a change here makes every user's cache miss: do it knowingly, and say so in the changelog
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 SHOWN = 200  # characters of a parameter's value that a manifest keeps as they are
 
 
-def step_key(
-    step: PlannedStep, code: Mapping[str, str], libraries: Mapping[str, str], inputs: Mapping[str, str]
-) -> StepKey:
-    """The key of a step.
+class Code(Struct, frozen=True):
+    """The code of a step and what it imports, as parts of its manifest, with their digest.
 
-    `code` maps `code NAME` to digests, `libraries` a distribution to its version, `inputs` each input
-    to a digest. Parameters listed in `no_key` and secrets are left out.
+    `parts` maps `code NAME` to digests, `libraries` a distribution to its version.
+    """
+
+    parts: Mapping[str, str]
+    libraries: Mapping[str, str]
+    digest: str
+    libraries_digest: str
+
+
+def code(parts: Mapping[str, str], libraries: Mapping[str, str]) -> Code:
+    """The code of a step; digested once, however many steps share it."""
+    named = {f"library {name}": version for name, version in libraries.items()}
+    return Code(parts, named, of_value(dict(parts)) if parts else "", of_value(named) if named else "")
+
+
+def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str]) -> StepKey:
+    """The key of a step; `inputs` maps each input to a digest.
+
+    Parameters listed in `no_key` and secrets are left out, and the code where `code_version` stands for it.
     """
     parts = {"key version": KEY_VERSION, "kind": step.kind, "call": step.call}
     if step.kind == "function" and step.environment != "off":
         parts["python"] = PYTHON
     if step.code_version is not None:
         parts["code version"] = step.code_version
-    else:
-        parts.update(code)
-    if step.environment != "off":
-        parts.update({f"library {name}": version for name, version in libraries.items()})
     parts.update({f"param {name}": _value(v) for name, v in step.params.items() if name not in step.no_key})
     parts.update({f"env {name}": _value(value) for name, value in step.env.items()})
     parts.update({f"input {name}": digest for name, digest in inputs.items()})
     parts["outputs"] = _outputs(step)
-    return StepKey(of_value(parts), parts)
+    digests = {"code": "", "library": "", "rest": of_value(parts)}
+    if step.code_version is None:
+        parts.update(code.parts)
+        digests["code"] = code.digest
+    if step.environment != "off":
+        parts.update(code.libraries)
+        digests["library"] = code.libraries_digest
+    return StepKey(of_value(digests), parts)
+
+
+def digest(parts: Mapping[str, str]) -> str:
+    """The key that a manifest stands for: the digest of its code, its libraries and the rest, each digested alone.
+
+    Code and libraries are shared by many steps, so that they are digested once.
+    """
+    groups: dict[str, dict[str, str]] = {"code": {}, "library": {}, "rest": {}}
+    for name, value in parts.items():
+        groups[_group(name)][name] = value
+    return of_value({name: of_value(group) if group or name == "rest" else "" for name, group in groups.items()})
+
+
+def _group(name: str) -> str:
+    if name == "command" or (name.startswith("code ") and name != "code version"):
+        return "code"
+    return "library" if name.startswith("library ") else "rest"
 
 
 def inputs_digest(digests: list[str], listed: bool) -> str:
     """The digest of one input: its only source, or the list of its sources in order."""
     return digests[0] if len(digests) == 1 and not listed else of_value(digests)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a plain value, keys of dictionaries left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from texts(item)
 
 
 def _value(value: Any) -> str:

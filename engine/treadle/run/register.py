@@ -57,7 +57,7 @@ class Registrar:
             return str(error)
         above = upstream(step, self._steps)
         lineage = {one.id: self._parts(one.id, records, decisions) for one in above if one.kind != "gather"}
-        data = data_of(above, lambda name: self._decider.data(name).digest)
+        data = data_of(above, lambda name: self._decider.sources.data(name).digest)
         self.waiting.append((structs.replace(version, lineage=lineage, data=data), card.digest))
         return ""
 

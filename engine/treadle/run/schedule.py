@@ -53,7 +53,7 @@ class Schedule:
             for need in needs:
                 self._below[need].append(step)
         self._left = {step: len(needs) for step, needs in self._needs.items()}
-        self._rank = _ranks(plan, self._below, weights)
+        self.rank = _ranks(plan, self._below, weights)
         self.state: dict[str, str] = dict.fromkeys(self._steps, WAITING)
         self.attempts: dict[str, int] = dict.fromkeys(self._steps, 0)
         self._open = len(self._steps)
@@ -103,11 +103,15 @@ class Schedule:
         self.attempts[step] += 1
         attempt = self.attempts[step]
         retry = self._steps[step].retry
-        if attempt <= retry.times and _worth_repeating(failure, retry.when):
+        if attempt <= retry.times and worth_repeating(failure, retry.when):
             at = now + pause(retry.backoff, attempt, step)
             self.state[step] = PAUSED
             heappush(self._paused, (at, step))
             return Again(step, attempt + 1, at)
+        return self.abandon(step)
+
+    def abandon(self, step: str) -> list[Skip]:
+        """A step has failed for good, whatever its `retry` says; its dependents are skipped."""
         self._end(step, FAILED)
         return self._cascade(step, f"needs '{step}', which failed")
 
@@ -158,7 +162,7 @@ class Schedule:
 
     def _make_ready(self, step: str) -> None:
         self.state[step] = READY
-        heappush(self._ready, (self._rank[step], step))
+        heappush(self._ready, (self.rank[step], step))
 
     def _end(self, step: str, state: str) -> None:
         if self.state[step] not in ENDED:
@@ -175,7 +179,8 @@ def pause(backoff: float, attempt: int, step: str) -> float:
     return float(min(LONGEST_WAIT, backoff * 2.0 ** min(attempt - 1, 30)) * jitter)
 
 
-def _worth_repeating(failure: Failure, when: tuple[str | int, ...]) -> bool:
+def worth_repeating(failure: Failure, when: tuple[str | int, ...]) -> bool:
+    """Whether a failure is one of those that another attempt may cure."""
     if failure.kind in ("output", "input", "cancelled"):
         return False
     if not when:

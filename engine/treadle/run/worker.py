@@ -20,16 +20,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from treadle.authoring import Codec
 from treadle.domain.artifact import Artifact
 from treadle.domain.spec import Output
-from treadle.domain.task import Failure, Files, Outcome, Stored, Task
+from treadle.domain.task import Failure, Files, Given, Item, ItemOutcome, Outcome, Stored, Task
 from treadle.errors import CodecError, StoreError, TreadleError
 from treadle.executors.output import Mask, masked
 from treadle.plugins import Catalog
 from treadle.quantity import format_size
+from treadle.run.batch import perform_items
 from treadle.run.fresh import compile_afresh
 from treadle.run.invoke import StepFailed, call_function, failure_of, render, run_command
+from treadle.run.lazy import LazyList, wants_lazily
 from treadle.store import Objects, decode, encode
 from treadle.store.objects import LIST
 
@@ -49,6 +53,7 @@ def perform(task: Task) -> Outcome:
     started = time.time()
     outputs: dict[str, Artifact] = {}
     metrics: dict[str, float] = {}
+    items: tuple[ItemOutcome, ...] = ()
     failure: Failure | None = None
     mask = Mask(())
     try:
@@ -56,7 +61,10 @@ def perform(task: Task) -> Outcome:
             mask = Mask(_secrets(task))
             objects = Objects(task.objects)
             with masked(mask):
-                outputs, metrics = _work(task, objects)
+                if task.items:
+                    items = perform_items(task, lambda own, item: _attempt(own, item, objects, mask))
+                else:
+                    outputs, metrics = _work(task, objects)
             objects.sync()
     except BaseException as error:  # noqa: BLE001  # the border: a step may raise anything
         outputs, metrics, failure = {}, {}, _masked(mask, _explained(task, error))
@@ -69,6 +77,28 @@ def perform(task: Task) -> Outcome:
         started=started,
         finished=time.time(),
         worker=os.getpid(),
+        items=items,
+    )
+
+
+def _attempt(task: Task, item: Item, objects: Objects, mask: Mask) -> ItemOutcome:
+    """One item of a batch: the task with the element for its inputs; whatever goes wrong is the item's failure."""
+    started = time.time()
+    outputs: dict[str, Artifact] = {}
+    metrics: dict[str, float] = {}
+    failure: Failure | None = None
+    try:
+        _make_folder(task.scratch)
+        os.chdir(task.root)
+        os.environ["TREADLE_SCRATCH"] = os.environ["TMPDIR"] = task.scratch
+        _forget_temporary_folder()
+        given = dict.fromkeys(task.each, (item.element,))
+        outputs, metrics = _work(structs.replace(task, inputs={**task.inputs, **given}), objects)
+    except BaseException as error:  # noqa: BLE001  # the border: a step may raise anything
+        outputs, metrics, failure = {}, {}, _masked(mask, _explained(task, error))
+    finished = time.time()
+    return ItemOutcome(
+        index=item.index, outputs=outputs, metrics=metrics, failure=failure, started=started, finished=finished
     )
 
 
@@ -95,6 +125,8 @@ def _entered(task: Task) -> Iterator[None]:
         _compile_afresh_once(task.root)
         if sys.path[:1] != [task.root]:
             sys.path.insert(0, task.root)
+        if task.devices is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, task.devices))
         os.environ.update(task.env)
         os.environ["TREADLE_SCRATCH"] = os.environ["TMPDIR"] = task.scratch
         _forget_temporary_folder()
@@ -160,9 +192,21 @@ def _input(task: Task, port: str, objects: Objects) -> Any:
         if isinstance(source, Files):
             paths = [Path(path) for path in source.paths]
             found.append(paths if source.shape == "files" else paths[0])
+        elif isinstance(source, Given):
+            found.append(json.loads(source.json))
+        elif source.artifact.codec == LIST and task.kind == "function" and wants_lazily(task.call, port):
+            found.append(_lazy(task, port, source, objects))
         else:
             found.append(_decoded(task, port, source, objects))
     return found if port in task.listed else found[0]
+
+
+def _lazy(task: Task, port: str, source: Stored, objects: Objects) -> LazyList:
+    try:
+        items = objects.items(source.artifact)
+    except CodecError as error:
+        raise StepFailed("input", f"input '{port}' cannot be read: {error}") from None
+    return LazyList(items, lambda item: _decoded(task, port, Stored(item), objects))
 
 
 def _decoded(task: Task, port: str, source: Stored, objects: Objects) -> Any:
@@ -293,6 +337,9 @@ def _paths(task: Task, port: str, objects: Objects) -> list[str]:
         if isinstance(source, Files):
             found += source.paths
             continue
+        if isinstance(source, Given):
+            found += _words(json.loads(source.json), source, folder)
+            continue
         try:
             items = objects.items(source.artifact) if source.artifact.codec == LIST else [source.artifact]
             for item in items:
@@ -300,6 +347,19 @@ def _paths(task: Task, port: str, objects: Objects) -> list[str]:
         except CodecError as error:
             raise StepFailed("input", f"input '{port}' cannot be read: {error}") from None
     return found
+
+
+def _words(value: Any, source: Given, folder: str) -> list[str]:
+    """A plain element as a command gets it: a scalar as the word itself, lists and maps as the path of a JSON file."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list | dict):
+        return [source.json]
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "element.json")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(source.json)
+    return [path]
 
 
 def _written_metrics(places: Mapping[str, str]) -> dict[str, float]:

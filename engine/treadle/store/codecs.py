@@ -17,7 +17,7 @@ from treadle.authoring import Codec, ModelCard
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError, did_you_mean
 from treadle.store import tree
-from treadle.store.objects import LIST, Objects, is_folder
+from treadle.store.objects import LIST, Objects, add_list, is_folder
 from treadle.store.scratch import temporary
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes a part of a URL and of a path
@@ -196,7 +196,7 @@ class FolderCodec(_Place):
 
 
 class ListCodec(_Whole):
-    """The list that a matrix or foreach makes: a list of artifacts. `encode` never chooses it; `decode` reads it."""
+    """A list of artifacts: what a matrix or foreach makes, and how a list is stored whose elements are no JSON."""
 
     name = LIST
     suffix = ".json"
@@ -205,7 +205,7 @@ class ListCodec(_Whole):
         return False
 
     def dump(self, value: Any) -> bytes:
-        raise CodecError("codec 'list' is for what a matrix or foreach makes; return a list without naming a codec")
+        raise CodecError(f"codec 'list' stores lists, not {_kind(value)}")
 
     def parse(self, data: bytes) -> Any:
         raise CodecError("a list of artifacts is read item by item")
@@ -241,6 +241,19 @@ def encode(
     """
     if not tree.safe(name) or "/" in name:
         raise CodecError(f"'{name}' is no name for an output")
+    if isinstance(value, list | tuple) and (forced == LIST or (forced is None and not _is_stored(value, codecs))):
+        return _each(value, codecs, objects, scratch, name)
+    return _encode_one(value, codecs, objects, scratch, name, forced)
+
+
+def _encode_one(
+    value: Any,
+    codecs: Sequence[Codec],
+    objects: Objects,
+    scratch: str | os.PathLike[str],
+    name: str,
+    forced: str | None = None,
+) -> Artifact:
     codec = _choose(value, codecs, name, forced)
     if isinstance(codec, _Whole):
         return objects.add_bytes(codec.dump(value), codec.name, name + codec.suffix)
@@ -280,6 +293,24 @@ def decode(
         return codec.parse(objects.read(artifact))
     place = objects.hand_out(artifact, os.path.join(scratch, artifact.digest[:16]))
     return codec.read(Path(place))
+
+
+def _each(
+    values: Sequence[Any], codecs: Sequence[Codec], objects: Objects, scratch: str | os.PathLike[str], name: str
+) -> Artifact:
+    """A list that is no JSON, such as one of frames or paths: every element is an artifact of its own."""
+    made = []
+    for position, value in enumerate(values):
+        try:
+            made.append(_encode_one(value, codecs, objects, scratch, name))
+        except CodecError as error:
+            text = str(error).replace(f"output '{name}' is", f"output '{name}': [{position}] is", 1)
+            raise CodecError(text) from error
+    return add_list(objects, made)
+
+
+def _is_stored(value: Any, codecs: Sequence[Codec]) -> bool:
+    return any(codec.accepts(value) for codec in (*codecs, *BUILTIN.values()))
 
 
 def _choose(value: Any, codecs: Sequence[Codec], name: str, forced: str | None) -> Codec:

@@ -43,6 +43,12 @@ class Data(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     signatures: tuple[tuple[int, int, int, int], ...]
     settled: bool
+    contents: tuple[str, ...] = ()  # the digest of each file in `names`
+
+
+def absent_data(digest: str) -> Data:
+    """A data entry whose files are not here, known by its digest alone: it decides, but nothing can read it."""
+    return Data(digest=digest, shape="files", paths=(), root="", target="", names=(), signatures=(), settled=False)
 
 
 def list_data(root: str, source: DataSource) -> Listing:

@@ -6,9 +6,10 @@ not modified within RACY before it was hashed: a change within the same tick of 
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from treadle import digest as digests
+from treadle.domain.advance import Advance, Tell, silent
 from treadle.domain.spec import DataSource
 from treadle.errors import InputError, Problem
 from treadle.store.data import Data, Listing, data_identity, list_data, list_glob, list_path
@@ -34,6 +35,7 @@ class FileDigests:
         self._database = database
         self._known: dict[str, tuple[Signature, str]] = {}
         self._loaded: set[str] = set()
+        self.tell: Tell = silent  # hears how far hashing is
 
     def digest(self, path: str | os.PathLike[str]) -> str:
         """The digest of one file's content."""
@@ -96,6 +98,7 @@ class FileDigests:
             names=listing.names,
             signatures=signatures,
             settled=not any(_racy(one, now) for one in signatures),
+            contents=tuple(contents),
         )
 
     def _load(self, names: Sequence[str]) -> None:
@@ -120,8 +123,12 @@ class FileDigests:
 
     def _hash(self, files: Sequence[tuple[str, Signature]], found: dict[str, str]) -> None:
         fresh: list[tuple[str, int, int, int, int, str]] = []
-        for (name, _), (after, digest, at) in zip(files, _hash_all(files), strict=True):
+        done, total = 0, sum(before[0] for _, before in files)
+        self.tell(Advance("hashing", done, total, "bytes"))
+        for (name, before), (after, digest, at) in zip(files, _hash_all(files), strict=True):
             found[name] = digest
+            done += before[0]
+            self.tell(Advance("hashing", done, total, "bytes"))
             self._known.pop(name, None)
             if after is not None and not _racy(after, at) and _is_text(name):
                 self._known[name] = (after, digest)
@@ -136,15 +143,25 @@ class FileDigests:
 Hashed = tuple[Signature | None, str, int]  # the file as it was hashed, None if it never rested; digest; when
 
 
-def _hash_all(files: Sequence[tuple[str, Signature]]) -> list[Hashed]:
+def _hash_all(files: Sequence[tuple[str, Signature]]) -> Iterator[Hashed]:
+    """One after the other, as they are wanted; many bytes on all cores."""
     if len(files) == 1 or sum(before[0] for _, before in files) < PARALLEL:
-        return [_hash_one(file) for file in files]
+        yield from map(_hash_one, files)
+        return
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that unchanged files spare
 
     from treadle.settings import cores  # lazy: only many bytes need it
 
-    with ThreadPoolExecutor(max(1, cores())) as pool:
-        return list(pool.map(_hash_one, files))
+    threads = max(1, cores())
+    size = max(1, min(64, len(files) // (4 * threads)))  # handing over a small file costs more than hashing it
+    shares = [files[start : start + size] for start in range(0, len(files), size)]
+    with ThreadPoolExecutor(threads) as pool:
+        for share in pool.map(_hash_some, shares):
+            yield from share
+
+
+def _hash_some(files: Sequence[tuple[str, Signature]]) -> list[Hashed]:
+    return [_hash_one(file) for file in files]
 
 
 def _hash_one(file: tuple[str, Signature]) -> Hashed:

@@ -1,6 +1,7 @@
 """Answers worth keeping: what was found out about a file or a function, by kind and key."""
 
 import time
+from collections.abc import Set
 
 from treadle.errors import StoreError
 from treadle.store.database import Database
@@ -47,7 +48,12 @@ class Memo:
             return
         self._new.clear()
 
-    def drop_older(self, than: float) -> None:
-        """Delete what was made before a time in seconds since the epoch."""
-        sql = "DELETE FROM memo WHERE made < ?"
-        self._database.write(lambda: self._database.change(sql, (than,)), durable=False)
+    def drop_older(self, than: float, spare: Set[str] = frozenset()) -> None:
+        """Delete what was made before a time in seconds since the epoch, but for the keys to spare."""
+
+        def drop() -> None:
+            rows = self._database.rows("SELECT kind, key FROM memo WHERE made < ?", (than,))
+            old = [(kind, key) for kind, key in rows if key not in spare]
+            self._database.change_many("DELETE FROM memo WHERE kind = ? AND key = ?", old)
+
+        self._database.write(drop, durable=False)

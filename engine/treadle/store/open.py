@@ -15,6 +15,7 @@ from treadle.store.objects import Objects
 from treadle.store.plans import Plans
 from treadle.store.results import Results
 from treadle.store.rollouts import Desks, Rollouts
+from treadle.store.tags import Tags
 from treadle.store.traffic import TrafficTable
 
 
@@ -37,6 +38,7 @@ class Store(Struct, frozen=True):
     ledger: Ledger
     rollouts: Rollouts
     desks: Desks
+    tags: Tags
     database: Database
     notices: list[str]
 
@@ -61,6 +63,7 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         ledger=Ledger(database),
         rollouts=Rollouts(database),
         desks=Desks(database),
+        tags=Tags(database),
         database=database,
         notices=notices,
     )

@@ -28,6 +28,7 @@ FIRST = (
         kind TEXT NOT NULL, key TEXT NOT NULL, made REAL NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key))""",
 )
 
+TAGS = ("CREATE TABLE tags (run_id TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (run_id, tag)) WITHOUT ROWID",)
 MODELS = (
     """CREATE TABLE model_versions (
         name TEXT NOT NULL, version INTEGER NOT NULL, model TEXT NOT NULL, card TEXT NOT NULL, data BLOB NOT NULL,
@@ -77,4 +78,4 @@ LOOP = (
     "CREATE TABLE beats (pipeline TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, MODELS, SERVING, LEDGER, LOOP)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING, LEDGER, LOOP)

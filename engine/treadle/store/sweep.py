@@ -13,6 +13,7 @@ from shutil import rmtree
 from msgspec import Struct
 
 from treadle.digest import of_file
+from treadle.domain.advance import Advance, Tell, silent
 from treadle.domain.artifact import Artifact
 from treadle.store.database import os_failure
 from treadle.store.open import Store
@@ -43,11 +44,16 @@ class Waste(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """The outcome of verifying: `damaged` was moved aside, `forgotten` has (pipeline, step) of lost results."""
+    """The outcome of verifying `count` objects of `size` bytes.
+
+    `damaged` was moved aside, `repaired` is the part of it that is whole again, `forgotten` has (pipeline, step)
+    of results that need what is not there: they count as misses from now on.
+    """
 
     count: int
     size: int
     damaged: tuple[str, ...]
+    repaired: tuple[str, ...]
     forgotten: tuple[tuple[str, str], ...]
 
 
@@ -70,11 +76,16 @@ def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float
         for version in store.models.versions(name):
             kept.update(store.objects.parts(version.artifact))
     going: list[Result] = []
+    items: list[Result] = []
     for result in store.results.all():
         if result.key in kept_keys or result.created > cutoff or result.pipeline in busy:
             kept.update(_parts(store, result))
+        elif "foreach" in result.parts:
+            items.append(result)
         else:
             going.append(result)
+    # an item of a list that is kept stays, so that a list that changes a little costs little
+    going += [item for item in items if not all(artifact.digest in kept for artifact in item.outputs.values())]
     makers = {digest: result.step for result in going for digest in _parts(store, result)}
     gone: list[str] = []
     steps: dict[str, list[int]] = {}
@@ -95,7 +106,7 @@ def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float
     return Waste(tuple(gone), tuple(result.key for result in going), len(gone), total, shares, cutoff)
 
 
-def sweep(store: Store, waste: Waste, now: float | None = None) -> int:
+def sweep(store: Store, waste: Waste, now: float | None = None, tell: Tell = silent) -> int:
     """Delete what `plan` found, and what dead processes left behind; returns the bytes of the objects deleted.
 
     Results go first, so that a crash in between leaves objects nobody refers to and never the reverse.
@@ -105,7 +116,8 @@ def sweep(store: Store, waste: Waste, now: float | None = None) -> int:
     computing = store.leases.drop_stale(at)
     store.results.forget(*(key for key in waste.results if key not in computing))
     freed = 0
-    for digest in waste.objects:
+    for number, digest in enumerate(waste.objects):
+        tell(Advance("deleting", number, waste.count, "objects"))
         path = store.objects.path(digest)
         try:
             found = os.stat(path)
@@ -117,16 +129,21 @@ def sweep(store: Store, waste: Waste, now: float | None = None) -> int:
         except OSError as error:
             raise os_failure(error, path) from error
     _sweep_scratch(store, at)
-    store.memo.drop_older(at - OLD)
-    for path in _entries(store.plans.folder):
+    named = {value for result in store.results.all() for value in result.parts.values()}
+    store.memo.drop_older(at - OLD, spare=named)  # the sources and listings that a manifest names explain it
+    for path in (*_entries(store.plans.folder), *_entries(os.path.join(store.folder, "remote"))):
         with suppress(OSError):
             if os.stat(path).st_mtime < at - OLD:
-                os.unlink(path)
+                _delete(path)
     return freed
 
 
-def verify_all(store: Store) -> Report:
-    """Hash every object again, move the damaged aside and forget the results that need what is missing."""
+def verify_all(store: Store, fetch: Callable[[str], bool] = lambda digest: False, tell: Tell = silent) -> Report:
+    """Hash every object again, move the damaged aside and forget the results that need what is missing.
+
+    `fetch` brings an object back by its digest and tells whether it could: where a remote has a copy, damage is
+    repaired instead.
+    """
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that other commands spare
 
     from treadle.settings import cores  # lazy: only needed here
@@ -142,15 +159,27 @@ def verify_all(store: Store) -> Report:
 
     damaged, count, size = [], 0, 0
     with ThreadPoolExecutor(max(1, cores())) as pool:
-        for digest, length, sound in pool.map(check, _stored(store.objects.folder), chunksize=1):
+        entries = list(_stored(store.objects.folder))
+        for digest, length, sound in pool.map(check, entries, chunksize=1):
             count, size = count + 1, size + length
+            tell(Advance("verifying", count, len(entries), "objects"))
             if not sound:
                 store.objects.verify(Artifact(digest, "", length))
                 damaged.append(digest)
+    repaired = [digest for digest in damaged if fetch(digest) and store.objects.verify(Artifact(digest, "", 0))]
     lost = [result for result in store.results.all() if not all(map(store.objects.has, result.outputs.values()))]
     store.results.forget(*(result.key for result in lost))
     forgotten = tuple(sorted({(result.pipeline, result.step) for result in lost}))
-    return Report(count, size, tuple(sorted(damaged)), forgotten)
+    return Report(count, size, tuple(sorted(damaged)), tuple(sorted(repaired)), forgotten)
+
+
+def stored_sizes(store: Store) -> dict[str, int]:
+    """The size in bytes of every object, by digest."""
+    sizes = {}
+    for digest, path in _stored(store.objects.folder):
+        with suppress(FileNotFoundError):  # swept meanwhile
+            sizes[digest] = os.stat(path).st_size
+    return sizes
 
 
 def _parts(store: Store, result: Result) -> Iterator[str]:

@@ -1,0 +1,121 @@
+"""Lines at the end of a terminal that are drawn again and again, and never wider than it."""
+
+import os
+import shutil
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO
+
+PERIOD = 0.1  # seconds between two drawings: what is quicker only flickers
+BAR = 24
+FULL, EMPTY = "━", "─"
+
+
+class Live:
+    """Calls `draw(width)` for the lines now and then, and writes them over the last ones; nothing off a terminal."""
+
+    def __init__(self, stream: TextIO, draw: Callable[[int], list[str]], on: bool = True) -> None:
+        self.on = on and stream.isatty()
+        self._stream = stream
+        self._draw = draw
+        self._lines = 0
+        self._drawn = 0.0
+        self.lock = threading.RLock()
+        self._stopped = threading.Event()
+        if self.on:
+            threading.Thread(target=self._tick, daemon=True, name="progress").start()
+
+    def tell(self, line: str) -> None:
+        """A line that stays, above those that move."""
+        with self.lock:
+            if not self.on:
+                self._stream.write(line + "\n")
+                return
+            self._stream.write(self._erased() + cut(line, self._width()) + "\n")
+            self._drawn = 0.0
+
+    def update(self) -> None:
+        """Draw again, unless that was just done."""
+        if self.on and not self._stopped.is_set() and time.monotonic() - self._drawn >= PERIOD:
+            with self.lock:
+                width = self._width()
+                lines = [cut(line, width) for line in self._draw(width)]
+                # one write, so that the terminal never shows half of it
+                self._stream.write(self._erased() + "\n".join(lines))
+                self._stream.flush()
+                self._lines = len(lines)
+                self._drawn = time.monotonic()
+
+    def close(self) -> None:
+        """Take the moving lines away."""
+        with self.lock:
+            if self.on and not self._stopped.is_set():
+                self._stopped.set()
+                self._stream.write(self._erased())
+                self._stream.flush()
+
+    def _erased(self) -> str:
+        """Back to the first moving line, and clear from there on."""
+        up, self._lines = self._lines, 0
+        return "" if not up else (f"\r\033[{up - 1}A" if up > 1 else "\r") + "\033[J"
+
+    def _tick(self) -> None:
+        with suppress(OSError, ValueError):  # the terminal is gone: nobody is left to look
+            while not self._stopped.wait(0.5):
+                self.update()
+
+    def _width(self) -> int:
+        return width_of(self._stream)
+
+
+def width_of(stream: TextIO) -> int:
+    """The columns that a line may take, one less than the terminal has, so that it never wraps."""
+    try:
+        return max(20, os.get_terminal_size(stream.fileno()).columns or 80) - 1
+    except (OSError, ValueError):
+        return shutil.get_terminal_size((80, 24)).columns - 1
+
+
+def bar(done: int, total: int, length: int = BAR) -> str:
+    """How much is done, as a line of `length` signs."""
+    filled = min(length, length * done // max(1, total))
+    return FULL * filled + EMPTY * (length - filled)
+
+
+def cut(text: str, width: int) -> str:
+    """The text in at most `width` columns, on one line, without signs that would move the cursor."""
+    line = text.partition("\n")[0]
+    if not line.isprintable():
+        line = "".join(sign if sign.isprintable() else " " for sign in line)
+    if line.isascii():
+        return line if len(line) <= width else line[: width - 1] + "…"
+    shown, used = [], 0
+    widths = [_columns(sign) for sign in line]
+    if sum(widths) <= width:
+        return line
+    for sign, columns in zip(line, widths, strict=True):
+        if used + columns > width - 1:
+            break
+        shown.append(sign)
+        used += columns
+    return "".join(shown) + "…"
+
+
+def columns(text: str) -> int:
+    """How many columns a text takes on a terminal."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(sign: str) -> int:
+    if unicodedata.combining(sign):
+        return 0
+    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+
+
+def interactive(stream: TextIO | None = None) -> bool:
+    """Whether somebody looks at this: a terminal (default: standard output)."""
+    return (stream or sys.stdout).isatty()

@@ -1,0 +1,117 @@
+"""Nodes that a step reaches → its closure: the parts of its key, with what it imports and opens."""
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+
+from msgspec import Struct, structs
+
+from treadle.code.files import Files
+from treadle.code.graph import Graph
+from treadle.code.resolve import Node
+
+
+class Closure(Struct, frozen=True):
+    """What a step's code is made of.
+
+    `parts` are digests by name (`code MODULE:NAME`, `code MODULE`), `imports` the top-level third-party modules
+    that the reached code uses, `loaded` those that Python imports before it can run, `opened` files of the
+    project that the code names. `notes` say in words what could not be followed, and what counts instead.
+    `computed` says that modules are imported by a computed name, so that what parameters name may be code.
+    """
+
+    parts: dict[str, str]
+    imports: tuple[str, ...] = ()
+    opened: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
+    computed: bool = False
+    files: tuple[str, ...] = ()  # absolute paths of the modules that were read; no part of a key
+
+    def __add__(self, other: "Closure") -> "Closure":
+        """What both reach together."""
+        return Closure(
+            parts={**self.parts, **other.parts},
+            imports=_all((self.imports, other.imports)),
+            opened=_all((self.opened, other.opened)),
+            notes=_all((self.notes, other.notes)),
+            loaded=_all((self.loaded, other.loaded)),
+            computed=self.computed or other.computed,
+            files=_all((self.files, other.files)),
+        )
+
+
+def gather(graph: Graph, nodes: Mapping[str, Node]) -> Closure:
+    """The closure that these nodes make together."""
+    parts: dict[str, str] = {}
+    for node in nodes.values():
+        parts.update(node.parts)
+    return Closure(
+        parts=dict(sorted(parts.items())),
+        imports=_all(node.third for node in nodes.values()),
+        opened=_all(node.opened for node in nodes.values()),
+        notes=_all(node.notes for node in nodes.values()),
+        loaded=_all(node.loaded for node in nodes.values()),
+        computed=any(node.computed for node in nodes.values()),
+        files=_all((path,) for name in nodes if (path := _file(graph, name)) is not None),
+    )
+
+
+def _file(graph: Graph, node: str) -> str | None:
+    return graph.modules.find(node.partition(":")[0].removesuffix(".*"))
+
+
+def watched(graph: Graph, nodes: Mapping[str, Node], files: Files) -> set[str]:
+    """The files and folders that a closure was made from: when none changes, the closure is the same."""
+    found = set(graph.modules.folders)
+    for name, node in nodes.items():
+        found.update(node.watched)
+        for path in (*node.opened, *node.missing):
+            found.add(_nearest(os.path.join(files.root, os.path.dirname(path))))
+        file = _file(graph, name)
+        if file is not None:
+            found.update((file, os.path.dirname(file)))
+            if file.endswith(".py") and os.path.isdir(file[:-3]):
+                found.add(file[:-3])  # a package of this name would come first
+    return found
+
+
+def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]], Graph]) -> Closure:
+    """The closure of a shell command: the files that it names, its Python scripts and modules with all they reach."""
+    template = re.sub(r"\{(in|out|params)\.[^{}]+\}", "x", template)
+    try:
+        words = shlex.split(template, comments=False)
+    except ValueError:
+        words = template.split()
+    whole = Closure({})
+    opened: set[str] = set()
+    for before, word in zip(["", *words], words, strict=False):
+        graph: Graph | None = None
+        if before == "-m" and all(part.isidentifier() for part in word.split(".")):
+            graph, module = graph_of((files.root,)), word
+        elif files.inside(word, "") is None or not files.is_file(word):
+            continue
+        elif word.endswith(".py"):
+            folder = os.path.dirname(os.path.join(files.root, word))
+            graph = graph_of(tuple(dict.fromkeys((folder, files.root))))
+            module = os.path.basename(word)[:-3]
+        else:
+            opened.add(os.path.normpath(word))
+        if graph is not None and graph.modules.find(module) is not None:
+            closure = gather(graph, graph.reach([f"{module}:*"]))
+            clashes = {name for name, digest in closure.parts.items() if whole.parts.get(name, digest) != digest}
+            whole += Closure({f"{n} ({word})" if n in clashes else n: d for n, d in closure.parts.items()})
+            whole += structs.replace(closure, parts={})
+    return whole + Closure({"command": template}, opened=tuple(sorted(opened)))
+
+
+def _all(found: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(sorted({item for each in found for item in each}))
+
+
+def _nearest(folder: str) -> str:
+    """The folder, or the nearest one above it that exists."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder

@@ -1,0 +1,182 @@
+"""Source files below a project: their content and summaries, found once and kept by what the files are now.
+
+Content decides. Size, times and inode only save reading, and only for a file that was at rest when it was read.
+"""
+
+import os
+import time
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from msgspec import DecodeError, Struct, msgpack
+
+from treadle.code import modules
+from treadle.code.summary import Summary
+from treadle.digest import of_bytes
+
+FORMAT = "1"  # of summaries and of what is derived from them; a change makes them be found anew, and no key differ
+AT_REST = 2_000_000_000  # nanoseconds: what changed later than this before it was read may change again unseen
+LONG = 2_000  # characters from which on a source text is compressed
+NOT_CODE = frozenset(("__pycache__", "node_modules", "site-packages", "dist-packages"))
+
+Stat = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
+
+
+class Memo(Protocol):
+    """Where answers are kept from one command to the next."""
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        """What was put under this key, or None."""
+
+    def put(self, kind: str, key: str, value: bytes) -> None:
+        """Keep a value."""
+
+
+class _Content(Struct, frozen=True, array_like=True):
+    stat: Stat
+    digest: str
+
+
+class Files:
+    """The files of one command: each is looked at once, however many steps reach it."""
+
+    def __init__(self, root: str, memo: Memo) -> None:
+        self.root = root
+        self.memo = memo
+        self.read = 0  # files read, and
+        self.summarized = 0  # files parsed: what tests count
+        self._stats: dict[str, Stat | None] = {}
+        self._contents: dict[str, str] = {}
+        self._summaries: dict[str, Summary] = {}
+        self._found: dict[tuple[str, tuple[str, ...]], str | None] = {}
+        self._now = time.time_ns()
+
+    def find(self, module: str, folders: Sequence[str]) -> str | None:
+        """The file of a module, the folder of a namespace package, or None; looked for once."""
+        key = (module, tuple(folders))
+        if key not in self._found:
+            self._found[key] = modules.find(module, folders) if module else None
+        return self._found[key]
+
+    def stat(self, path: str) -> Stat | None:
+        """Size, times and inode of a file or folder; None when it is not there."""
+        if path not in self._stats:
+            try:
+                info = os.stat(path)
+                self._stats[path] = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+            except OSError:
+                self._stats[path] = None
+        return self._stats[path]
+
+    def at_rest(self, stat: Stat | None) -> bool:
+        """Whether a file has been as it is for long enough that a change would show in its times."""
+        return stat is None or max(stat[1], stat[2]) < self._now - AT_REST
+
+    def state(self, paths: Iterable[str]) -> str | None:
+        """What tells whether any of these files and folders changed; None when one is not at rest."""
+        stats = [self.stat(path) for path in paths]
+        return of_bytes(repr(stats).encode()) if all(map(self.at_rest, stats)) else None
+
+    def content(self, path: str) -> str:
+        """The digest of a file's bytes; empty when it cannot be read."""
+        return self._content(path)[0]
+
+    def summary(self, path: str) -> Summary:
+        """What a source file is worth to keys; raises CodeError when it cannot be read."""
+        if path not in self._summaries:
+            digest, data = self._content(path)
+            kept = self.memo.get(f"summary-{FORMAT}", digest)
+            try:
+                found = msgpack.decode(kept, type=Summary) if kept is not None else None
+            except DecodeError:
+                found = None
+            self._summaries[path] = found or self._summarize(path, digest, data)
+        return self._summaries[path]
+
+    def inside(self, text: str, home: str) -> str | None:
+        """A literal path relative to the project's root; None when it leads out of it."""
+        base = home if text.startswith("@") else self.root
+        path = os.path.normpath(os.path.join(base, text.lstrip("@").lstrip("/")))
+        return os.path.relpath(path, self.root) if path.startswith(self.root + os.sep) else None
+
+    def is_file(self, relative: str) -> bool:
+        """Whether there is such a file in the project."""
+        return os.path.isfile(os.path.join(self.root, relative))
+
+    def exists(self, relative: str) -> bool:
+        """Whether there is such a file or folder in the project."""
+        return self.stat(os.path.join(self.root, relative)) is not None
+
+    def package(self, name: str, path: str | None) -> tuple[list[str], list[str]]:
+        """The modules of a package and of its inner packages, of the whole project for an empty name; its folders."""
+        if name and (path is None or (path.endswith(".py") and not path.endswith("__init__.py"))):
+            return ([name] if path else []), []
+        top = os.path.dirname(path) if path is not None and path.endswith(".py") else path or self.root
+        found, folders = [], []
+        for folder, inner, names in os.walk(top):
+            folders.append(folder)
+            inner[:] = sorted(each for each in inner if _may_be_code(folder, each))
+            below = os.path.relpath(folder, top)
+            parts = [*([name] if name else []), *([] if below == "." else below.split(os.sep))]
+            for file in sorted(names):
+                if file.endswith(".py") and file[:-3].isidentifier():
+                    found.append(".".join(parts if file == "__init__.py" else [*parts, file[:-3]]))
+        return [module for module in found if module], folders
+
+    def _content(self, path: str) -> tuple[str, bytes | None]:
+        if path in self._contents:
+            return self._contents[path], None
+        stat = self.stat(path)
+        kept = self.memo.get("content", path)
+        if kept is not None and stat is not None:
+            try:
+                content = msgpack.decode(kept, type=_Content)
+            except DecodeError:
+                content = None
+            if content is not None and content.stat == stat:
+                self._contents[path] = content.digest
+                return content.digest, None
+        data = _read(path)
+        self.read += 1
+        digest = of_bytes(data)
+        self._contents[path] = digest
+        if stat is not None and self.at_rest(stat):
+            self.memo.put("content", path, msgpack.encode(_Content(stat, digest)))
+        return digest, data
+
+    def _summarize(self, path: str, digest: str, data: bytes | None) -> Summary:
+        from treadle.code.summarize import summarize  # lazy: the syntax tree, only for files that changed
+
+        self.summarized += 1
+        made = summarize(_read(path) if data is None else data)
+        self.memo.put(f"summary-{FORMAT}", digest, msgpack.encode(made.summary))
+        for part, text in made.sources.items():
+            self.memo.put("source", part, packed(text))
+        return made.summary
+
+
+def packed(text: str) -> bytes:
+    """A source text as it is kept: compressed when it is long."""
+    data = text.encode("utf-8", "surrogatepass")
+    return b"z" + zlib.compress(data, 1) if len(data) > LONG else b"t" + data
+
+
+def unpacked(data: bytes) -> str:
+    """The text that `packed` made."""
+    raw = zlib.decompress(data[1:]) if data[:1] == b"z" else data[1:]
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(modules.LARGEST)
+    except OSError as error:
+        raise modules.CodeError("unreadable-code", f"{path} cannot be read: {error.strerror}", "") from None
+
+
+def _may_be_code(folder: str, name: str) -> bool:
+    if name in NOT_CODE or not name.isidentifier():
+        return False
+    return not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))

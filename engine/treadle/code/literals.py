@@ -1,0 +1,89 @@
+"""Literal paths in code: `open("sql/x.sql")`, `Path("conf") / "a.yaml"`, `Path(__file__).parent / "x.json"`."""
+
+import ast
+import posixpath
+
+from treadle.code.canonical import last_name
+
+HERE = "@"  # the folder of the source file
+_FILE = "@@"  # the source file itself
+_JOINS = ("Path", "PurePath", "PosixPath", "join", "joinpath")
+_READS = ("open", "fopen", "loadtxt", "genfromtxt", "memmap")
+_WRITES = ("savefig", "mkdir", "makedirs", "touch", "unlink", "remove", "rmtree")
+
+
+def joined(node: ast.AST) -> str | None:
+    """The path that an expression of literals stands for, or None."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.Name):
+        return _FILE if node.id == "__file__" else None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        return _join([joined(node.left), joined(node.right)])
+    if isinstance(node, ast.Attribute) and node.attr == "parent":
+        return _parent(joined(node.value), 1)
+    if isinstance(node, ast.Subscript) and last_name(node.value) == "parents":
+        level = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        base = node.value.value if isinstance(node.value, ast.Attribute) else None
+        return _parent(joined(base), level + 1) if base is not None and isinstance(level, int) else None
+    if isinstance(node, ast.Call):
+        return _call(node)
+    return None
+
+
+def _call(node: ast.Call) -> str | None:
+    name = last_name(node.func)
+    if name in ("resolve", "absolute", "expanduser") and isinstance(node.func, ast.Attribute) and not node.args:
+        return joined(node.func.value)
+    if name in ("abspath", "realpath", "str", "fspath") and len(node.args) == 1:
+        return joined(node.args[0])
+    if name == "dirname" and len(node.args) == 1:
+        return _parent(joined(node.args[0]), 1)
+    if name in _JOINS and node.args:
+        parts = [joined(argument) for argument in node.args]
+        if name == "joinpath" and isinstance(node.func, ast.Attribute):
+            parts.insert(0, joined(node.func.value))
+        elif name == "join" and last_name(getattr(node.func, "value", node)) != "path":
+            return None  # ", ".join(…)
+        return _join(parts)
+    return None
+
+
+def _join(parts: list[str | None]) -> str | None:
+    known = [part for part in parts if part is not None]
+    return posixpath.join(*known) if len(known) == len(parts) else None
+
+
+def _parent(path: str | None, times: int) -> str | None:
+    if path is None:
+        return None
+    for _ in range(times):
+        path = HERE if path == _FILE else posixpath.join(path, "..")
+    return path
+
+
+def like_a_path(text: str) -> bool:
+    """Whether a text may name a file of the project."""
+    if not 2 < len(text) < 300 or "\n" in text or "\0" in text or "://" in text or text.startswith(("/", ".", "~")):
+        return False
+    last = text.rpartition("/")[2]
+    return "." in last.strip(".") or ("/" in text and text.startswith(HERE))
+
+
+def reads(node: ast.Call) -> bool:
+    """Whether a call reads the file that it names."""
+    name = last_name(node.func)
+    if name == "open" or name in _READS:
+        return not writes(node)
+    return name.startswith(("read_", "load", "scan_", "from_file"))
+
+
+def writes(node: ast.Call) -> bool:
+    """Whether a call writes the file that it names."""
+    name = last_name(node.func)
+    if name in ("open", "fopen"):
+        at = 0 if isinstance(node.func, ast.Attribute) and name == "open" else 1
+        modes = [k.value for k in node.keywords if k.arg == "mode"] or node.args[at : at + 1]
+        mode = modes[0].value if modes and isinstance(modes[0], ast.Constant) else "r"
+        return isinstance(mode, str) and any(letter in mode for letter in "wax")
+    return name in _WRITES or name.startswith(("to_", "write", "save", "dump"))

@@ -1,0 +1,175 @@
+"""What a piece of code uses: free names with attribute chains, imports, literal paths, what cannot be followed."""
+
+import ast
+
+from treadle.code import literals
+from treadle.code.canonical import last_name
+from treadle.code.scopes import Scoped
+from treadle.code.summary import Opened, Target
+
+MUTATORS = frozenset(
+    ("append", "add", "update", "setdefault", "insert", "extend", "register", "pop", "remove", "clear", "subscribe")
+)
+_TEXT_AS_CODE = ("exec", "eval", "compile")
+
+
+class Names(Scoped):
+    """Collects from any number of statements; read its fields afterwards."""
+
+    def __init__(self, walrus: bool = True) -> None:
+        super().__init__(walrus)
+        self.uses: set[str] = set()
+        self.inner: set[tuple[str, Target]] = set()
+        self.loads: set[str] = set()
+        self.patches: set[str] = set()
+        self.wide: set[str] = set()
+        self.opens: set[Opened] = set()
+        self.unjoined: set[str] = set()
+        self.writes = False
+        self._writing = 0
+        self._reading = 0
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load):
+            self._use([node.id], node.lineno)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        chain = _chain(node)
+        if chain is None:
+            if node.attr == "__subclasses__":
+                self.wide.add(f"package looks for subclasses in line {node.lineno}")
+            if literals.joined(node) is None:
+                self.visit(node.value)
+        elif isinstance(node.ctx, ast.Load):
+            self._use(chain, node.lineno)
+        elif self.free(chain[0]):
+            self.writes = True
+            self.patches.add(".".join(chain[:-1]))
+            self._use(chain[:-1], node.lineno)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        chain = _chain(node.value)
+        if not isinstance(node.ctx, ast.Load) and chain is not None and self.free(chain[0]):
+            self.writes = True
+        self.generic_visit(node)
+
+    def visit_Global(self, node: ast.Global) -> None:
+        self.writes = True
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = last_name(node.func)
+        chain = _chain(node.func)
+        if chain is not None and len(chain) > 1 and name in MUTATORS and self.free(chain[0]):
+            self.writes = True
+        if chain is not None and self._special(node, chain):
+            return
+        path = literals.joined(node)
+        if path is not None:
+            self._path(path)
+            self.visit(node.func)
+            return
+        reading, writing = literals.reads(node), literals.writes(node)
+        self._reading += reading
+        self._writing += writing
+        if reading:
+            self._unjoined(node)
+        self.generic_visit(node)
+        self._reading -= reading
+        self._writing -= writing
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        path = literals.joined(node) if isinstance(node.op, ast.Div) else None
+        if path is not None:
+            self._path(path)
+            for part in ast.walk(node):
+                if isinstance(part, ast.Name):
+                    self.visit_Name(part)
+            return
+        right = node.right
+        if isinstance(node.op, ast.Div) and isinstance(right, ast.Constant) and isinstance(right.value, str):
+            self.unjoined.add(f"line {node.lineno} makes a path that ends in '{right.value}'")
+        self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self._path(node.value)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self.inner.add((alias.asname or alias.name.partition(".")[0], module_target(alias)))
+            self.inner.add(("", Target(0, alias.name)))
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        for alias in node.names:
+            self.inner.add((alias.asname or alias.name, Target(node.level, node.module or "", alias.name)))
+
+    def _use(self, chain: list[str], line: int) -> None:
+        if not self.free(chain[0]):
+            return
+        self.uses.add(".".join(chain))
+        if chain[:2] == ["sys", "modules"]:
+            self.wide.add(f"package looks modules up in sys.modules in line {line}")
+
+    def _special(self, node: ast.Call, chain: list[str]) -> bool:
+        """Calls that reach code by a text; True when nothing is left to look at."""
+        name, line = chain[-1], node.lineno
+        if not self.free(chain[0]):
+            return False
+        if name in ("import_module", "__import__", "run_module"):
+            self._load(node)
+        elif name in ("spec_from_file_location", "walk_packages", "iter_modules", "run_path", "entry_points"):
+            self.wide.add(f"package finds modules with {name} in line {line}")
+        elif len(chain) == 1 and name in _TEXT_AS_CODE:
+            self.wide.add(f"module runs text as code with {name} in line {line}")
+        elif chain in (["globals"], ["locals"], ["vars"]) and not node.args:
+            self.wide.add(f"module looks names up with {name}() in line {line}")
+        elif chain == ["getattr"] and len(node.args) > 1:
+            base, wanted = _chain(node.args[0]), node.args[1]
+            if base and self.free(base[0]) and isinstance(wanted, ast.Constant) and isinstance(wanted.value, str):
+                self._use([*base, wanted.value], line)
+                self._each(node.args[2:])
+                return True
+        elif chain in (["setattr"], ["delattr"]) and node.args:
+            base = _chain(node.args[0])
+            if base and self.free(base[0]):
+                self.writes = True
+                self.patches.add(".".join(base))
+        return False
+
+    def _load(self, node: ast.Call) -> None:
+        first = node.args[0] if node.args else None
+        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+            self.loads.add(first.value)
+            return
+        prefix = ""
+        start = first.values[0] if isinstance(first, ast.JoinedStr) and first.values else None
+        start = first.left if isinstance(first, ast.BinOp) else start
+        if isinstance(start, ast.Constant) and isinstance(start.value, str) and "." in start.value.lstrip("."):
+            prefix = start.value.rpartition(".")[0] + "."
+        self.loads.add(prefix)
+        self.wide.add(f"loads imports a module by a computed name in line {node.lineno}")
+
+    def _path(self, text: str) -> None:
+        if not self._writing and literals.like_a_path(text):
+            self.opens.add(Opened(text, self._reading > 0))
+
+    def _unjoined(self, node: ast.Call) -> None:
+        first = node.args[0] if node.args else None
+        if isinstance(first, ast.JoinedStr):
+            start = first.values[0] if first.values else None
+            if isinstance(start, ast.Constant) and isinstance(start.value, str) and "/" in start.value:
+                self.unjoined.add(f"line {node.lineno} reads a computed path below '{start.value}'")
+
+
+def module_target(alias: ast.alias) -> Target:
+    """What the name that `import a.b [as c]` binds stands for."""
+    return Target(0, alias.name if alias.asname else alias.name.partition(".")[0])
+
+
+def _chain(node: ast.AST) -> list[str] | None:
+    """`["a", "b", "c"]` of `a.b.c`; None for what does not begin with a name."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else None

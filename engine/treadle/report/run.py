@@ -1,0 +1,136 @@
+"""A run → its page: the DAG, when each step ran, metrics, what changed, what the steps reported, lineage."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from treadle.domain.plan import Plan
+from treadle.domain.run import RunRecord, StepRecord
+from treadle.quantity import format_duration, format_size
+from treadle.report import dag, gantt, plots, sections
+from treadle.report.page import Page, Section
+from treadle.report.sections import Block
+
+MOST_STEPS = 200  # rows of the table of steps
+MOST_BARS = 12
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """All that a page of a run tells; whoever asks has looked it up.
+
+    `reports` maps a step to what it reported; `curves` a step to its series, name → [(x, y)]; `changes` are rows
+    (name, before, after) against the run `before`; `code` are source diffs by definition; `lineage` rows
+    (name, digest, first seen, run).
+    """
+
+    run: RunRecord
+    plan: Plan | None = None
+    tags: tuple[str, ...] = ()
+    before: str = ""
+    changes: tuple[tuple[str, str, str], ...] = ()
+    code: Mapping[str, str] = {}
+    reports: Mapping[str, Mapping[str, Any]] = {}
+    curves: Mapping[str, Mapping[str, list[tuple[float, float]]]] = {}
+    lineage: tuple[tuple[str, str, str, str], ...] = ()
+
+
+def page(told: Told) -> Page:
+    """The page of one run."""
+    run = told.run
+    failed = [step for step in run.steps.values() if step.failure is not None]
+    parts = (
+        Section("Failures", tuple(_failure(step) for step in failed)),
+        Section("Steps", _pictures(told), "a box is a step; hold the pointer on it for the reason", scroll=True),
+        Section("Metrics", _metrics(told)),
+        Section(f"Changes since {told.before}" if told.before else "Changes", _changes(told)),
+        *(Section(f"Report of {step}", tuple(sections.blocks(found))) for step, found in told.reports.items()),
+        Section("Every step", (_table(run),)),
+        Section("Lineage", _lineage(told)),
+    )
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))
+    tags = f" · {' '.join(told.tags)}" if told.tags else ""
+    return Page(f"{run.pipeline}: {run.status}", f"run {run.run_id} · {began} · {run.path}{tags}", _facts(told), parts)
+
+
+def _facts(told: Told) -> tuple[tuple[str, str], ...]:
+    run = told.run
+    fates = [step.fate for step in run.steps.values()]
+    counts = [(name, str(fates.count(name))) for name in ("run", "hit", "skip", "failed", "cancelled") if name in fates]
+    used = sum(step.usage.cpu_seconds for step in run.steps.values())
+    memory = max((step.usage.peak_memory for step in run.steps.values()), default=0)
+    return (
+        ("took", format_duration(run.finished - run.started)),
+        *counts,
+        *((("CPU", format_duration(used)),) if used else ()),
+        *((("most memory of a step", format_size(memory)),) if memory else ()),
+        *((("commit", run.git[:12] + (" +" if run.git.endswith("+") else "")),) if run.git else ()),
+        *((name, str(value)) for name, value in list(run.params.items())[:8]),
+    )
+
+
+def _failure(step: StepRecord) -> Block:
+    assert step.failure is not None
+    text = step.failure.traceback or step.failure.message
+    return Block(step.id, note=step.failure.message, text=text, summary="traceback", open=True)
+
+
+def _pictures(told: Told) -> tuple[Block, ...]:
+    if told.plan is None:
+        return ()
+    when = gantt.draw(told.plan, told.run.steps)
+    path = gantt.critical_path(told.plan, told.run.steps)
+    drawn = Block("", dag.draw(told.plan, told.run.steps))
+    return (drawn, Block("Time", when, note=f"critical path: {' → '.join(path)}")) if when else (drawn,)
+
+
+def _metrics(told: Told) -> tuple[Block, ...]:
+    found = []
+    for step, series in told.curves.items():
+        found += [Block(f"{step}: {name}", plots.lines({"": points}, name)) for name, points in series.items()]
+    compared = _matrix(told.run)
+    rows = tuple(
+        (step.id, name, f"{value:.6g}") for step in told.run.steps.values() for name, value in step.metrics.items()
+    )
+    gates = tuple(
+        (s.id, g.text, "held" if g.passed else "did not hold") for s in told.run.steps.values() for g in s.gates
+    )
+    found += [Block(f"{name} of each cell", plots.bars(values, name)) for name, values in compared.items()]
+    found += [Block("Gates", head=("step", "rule", "verdict"), rows=gates)] if gates else []
+    return (*found, Block("All metrics", head=("step", "metric", "value"), rows=rows)) if rows else tuple(found)
+
+
+def _matrix(run: RunRecord) -> dict[str, list[tuple[str, float]]]:
+    """For each matrix its first metric, cell by cell."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for step in run.steps.values():
+        base, cell, _ = step.id.partition("[")
+        if cell and step.metrics:
+            name, value = next(iter(step.metrics.items()))
+            found.setdefault(f"{base}.{name}", []).append((step.id, value))
+    return {name: values[:MOST_BARS] for name, values in found.items() if len(values) > 1}
+
+
+def _changes(told: Told) -> tuple[Block, ...]:
+    table = Block("", head=("what", "before", "now"), rows=told.changes) if told.changes else None
+    code = tuple(Block(name, text=diff, summary="source diff", open=True) for name, diff in told.code.items())
+    return (*((table,) if table else ()), *code)
+
+
+def _table(run: RunRecord) -> Block:
+    rows = []
+    for step in list(run.steps.values())[:MOST_STEPS]:
+        took = format_duration(step.seconds) if step.seconds else ""
+        memory = format_size(step.usage.peak_memory) if step.usage.peak_memory else ""
+        rows.append((step.id, step.fate, took, memory, step.reason))
+    left = len(run.steps) - len(rows)
+    return Block(
+        "", head=("step", "fate", "time", "memory", "why"), rows=tuple(rows), note=f"and {left} more" if left else ""
+    )
+
+
+def _lineage(told: Told) -> tuple[Block, ...]:
+    if not told.lineage:
+        return ()
+    return (Block("", head=("data", "digest", "since", "first run"), rows=told.lineage),)

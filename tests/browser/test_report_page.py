@@ -1,0 +1,122 @@
+"""The report of a run in a real browser: whole, offline, light and dark, and on a phone."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from support.browser import a_page, needs_browser
+from support.project import Project, a_project
+
+PIPELINE = """
+    version: 1
+    name: demo
+    params: {rate: 2}
+    steps:
+      first: {uses: "work:first", with: {rate: "${params.rate}"}}
+      cells: {uses: "work:cell", in: {x: first}, matrix: {k: [1, 2, 3]}, select: {max: score}}
+      judge: {uses: "work:judge", in: {x: cells}}
+      broken: {uses: "work:broken", in: {x: first}}
+"""
+WORK = """
+    from typing import Any, NamedTuple
+
+
+    class Judged(NamedTuple):
+        report: dict[str, Any]
+        metrics: dict[str, float]
+
+
+    def first(*, rate: int) -> int:
+        return rate
+
+
+    def cell(x: int, *, k: int) -> dict[str, float]:
+        return {"score": float(x * k)}
+
+
+    def judge(x: dict) -> Judged:
+        report = {
+            "importance": [{"column": "<b>age</b>", "loss": 0.4, "sd": 0.1}, {"column": "fee", "loss": 0.2, "sd": 0.0}],
+            "confusion": [[40, 2], [5, 13]],
+            "classes": ["no", "yes"],
+            "calibration": [{"predicted": 0.1, "observed": 0.2}, {"predicted": 0.9, "observed": 0.8}],
+            "curves": {"loss": [[0, 1.0], [1, 0.5], [2, 0.3]]},
+            "checks": [{"column": "fee", "check": "min", "ok": False, "failed": 3, "message": "fee: below 0"}],
+            "slices": {"plan": {"basic": {"mae": 0.2}, "pro": {"mae": 0.1}}},
+        }
+        return Judged(report, {"mae": 0.5})
+
+
+    def broken(x: int) -> None:
+        raise ValueError("<script>document.title = 'owned'</script>")
+"""
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = a_project(tmp_path_factory.mktemp("demo")).write("p.yaml", PIPELINE).write("work.py", WORK)
+    project.treadle("run", "p.yaml", "-q")
+    project.treadle("run", "p.yaml", "-q", "-p", "rate=5")
+    assert project.treadle("runs", "report", "-o", "report.html").code == 0
+    assert project.treadle("runs", "report", "--compare", "-o", "compare.html").code == 0
+    return project
+
+
+def test_the_file_is_small_and_needs_nothing_else(demo: Project) -> None:
+    for name in ("report.html", "compare.html"):
+        html = demo.read(name)
+        assert len(html) < 2_000_000
+        assert re.findall(r"(?:src|href)=|url\(|<script|@import", html) == []
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "dark"), [(1100, False), (1100, True), (390, False)])
+def test_it_looks_right(demo: Project, width: int, dark: bool) -> None:
+    with a_page(width, dark) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"file://{demo.root}/report.html")
+        assert [url for url in asked if not url.startswith("file:")] == []
+        assert page.title() == "demo: failed"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = page.locator("svg rect.fate").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+        assert len(boxes) >= 8
+        assert min(boxes) > 5
+        headings = page.locator("h2").all_text_contents()
+        for heading in ("Failures", "Steps", "Metrics", "Report of judge", "Every step", "Lineage"):
+            assert heading in headings
+        blocks = page.locator("h3").all_text_contents()
+        for block in ("permutation importance", "confusion matrix", "calibration", "curves", "checks", "slices"):
+            assert block in blocks
+        paper, ink = page.evaluate(
+            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+        )
+        assert (sum(_rgb(paper)) < sum(_rgb(ink))) is dark
+        assert page.get_by_text("<b>age</b>").count() == 1
+        assert "params.rate" in page.locator("section", has_text="Changes since").inner_text()
+
+
+@needs_browser
+def test_the_comparison_shows_every_difference(demo: Project) -> None:
+    with a_page() as page:
+        page.goto(f"file://{demo.root}/compare.html")
+        text = page.locator("body").inner_text()
+        assert "cells.score" in text
+        assert page.locator("svg rect.bar").count() >= 8
+
+
+@needs_browser
+def test_a_thousand_steps_are_drawn_as_stages(tmp_path: Path) -> None:
+    steps = "".join(f"      s{n}: {{run: 'true', stage: stage{n // 100}}}\n" for n in range(300))
+    project = a_project(tmp_path).write("p.yaml", "    version: 1\n    steps:\n" + steps)
+    assert project.treadle("run", "p.yaml", "-q").code == 0
+    project.treadle("runs", "report", "-o", "r.html")
+    with a_page() as page:
+        page.goto(f"file://{project.root}/r.html")
+        assert page.locator("svg").first.locator("rect.fate").count() == 3
+        assert "stage0 × 100" in page.locator("svg").first.text_content()
+
+
+def _rgb(colour: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", colour)[:3]]

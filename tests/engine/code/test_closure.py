@@ -1,0 +1,155 @@
+"""Closures from inside: how little is read again, what is said of what cannot be followed, what sources are kept."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from treadle.code import CodeError, DictMemo, Project
+from treadle.code.files import AT_REST
+from treadle.run import pickled
+
+
+def a_project(root: Path, files: Mapping[str, str], memo: DictMemo | None = None) -> Project:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return Project(str(root), memo or DictMemo(), [])
+
+
+STEP = {
+    "work.py": "import more\n\ndef f():\n    return more.g()\n",
+    "more.py": "def g():\n    return 1\n\ndef h():\n    pass\n",
+}
+
+
+def test_with_nothing_changed_no_file_is_read_and_none_is_parsed(tmp_path: Path) -> None:
+    memo = DictMemo()
+    a_project(tmp_path, STEP, memo)
+    time.sleep(AT_REST / 1e9 + 0.1)
+    first = Project(str(tmp_path), memo, [])
+    closure, shape = first.closure("work:f"), first.shape("work:f")
+    assert (first.files.read, first.files.summarized) == (2, 2)
+    second = Project(str(tmp_path), memo, [])
+    assert (second.closure("work:f"), second.shape("work:f")) == (closure, shape)
+    assert (second.files.read, second.files.summarized) == (0, 0)
+    (tmp_path / "more.py").write_text(STEP["more.py"].replace("1", "2"))
+    third = Project(str(tmp_path), memo, [])
+    assert third.closure("work:f").parts != closure.parts
+    assert (third.files.read, third.files.summarized) == (1, 1)
+
+
+def test_a_file_is_parsed_once_for_all_steps_and_all_checkouts(tmp_path: Path) -> None:
+    memo = DictMemo()
+    files = {"shared.py": "\n".join(f"def g{n}():\n    return {n}\n" for n in range(50))}
+    files["work.py"] = "import shared\n" + "\n".join(f"def f{n}():\n    return shared.g{n}()\n" for n in range(50))
+    project = a_project(tmp_path / "one", files, memo)
+    closures = [project.closure(f"work:f{n}") for n in range(50)]
+    assert project.files.summarized == 2
+    assert all(list(closures[n].parts) == [f"code shared:g{n}", f"code work:f{n}"] for n in range(50))
+    again = a_project(tmp_path / "two", files, memo)
+    assert again.closure("work:f7").parts == closures[7].parts
+    assert again.files.summarized == 0
+
+
+def test_the_source_of_a_definition_is_kept_under_its_digest(tmp_path: Path) -> None:
+    project = a_project(tmp_path, STEP)
+    before = project.closure("work:f").parts["code more:g"]
+    assert project.source(before) == "def g():\n    return 1"
+    assert project.source("unknown") is None
+    long = "def g():\n    return [\n" + "".join(f"        'line {n}',\n" for n in range(500)) + "    ]"
+    project = a_project(tmp_path, {**STEP, "more.py": long + "\n"})
+    assert project.source(project.closure("work:f").parts["code more:g"]) == long
+
+
+NOTES = [
+    ("import more\ndef f(n):\n    return getattr(more, n)()\n", "passes the module more on as a value"),
+    ("import more\nmore.LIMIT = 3\ndef f():\n    return more.g()\n", "assigns to names of more from outside"),
+    ("import more\ndef f():\n    setattr(more, 'x', 1)\n", "assigns to names of more from outside"),
+    ("import importlib\ndef f(n):\n    return importlib.import_module(n)\n", "by a computed name in line 3"),
+    ("def f(n):\n    return __import__(n)\n", "imports a module by a computed name"),
+    ("def f(n):\n    exec(n)\n", "runs text as code with exec in line 2"),
+    ("def f(n):\n    return globals()[n]\n", "looks names up with globals()"),
+    ("import sys\ndef f(n):\n    return sys.modules[n]\n", "looks modules up in sys.modules"),
+    ("def f():\n    return make().__subclasses__()\nmake = int\n", "looks for subclasses"),
+    ("import more\ndef f():\n    return more.nowhere\n", "uses more.nowhere, which is made while the program runs"),
+    ("def f():\n    return open('no/such.sql').read()\n", "reads 'no/such.sql', which is not in the project"),
+    ("def f(n):\n    return open(f'sql/{n}.sql').read()\n", "reads a computed path below 'sql/'"),
+    ("def f(base):\n    return base / 'a.sql'\n", "makes a path that ends in 'a.sql'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "words"), NOTES, ids=[words for _, words in NOTES])
+def test_what_cannot_be_followed_is_said(source: str, words: str, tmp_path: Path) -> None:
+    project = a_project(tmp_path, {**STEP, "work.py": source})
+    notes = project.closure("work:f").notes
+    assert any(words in note for note in notes), notes
+
+
+def test_what_can_be_followed_needs_no_words(tmp_path: Path) -> None:
+    source = (
+        "import more\ndef f(row):\n    more = row\n    return more, [more for more in row], getattr(row, row.name)\n"
+    )
+    closure = a_project(tmp_path, {**STEP, "work.py": source}).closure("work:f")
+    assert closure.notes == ()
+    assert list(closure.parts) == ["code work:f"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from more import g\ndef f():\n    return [g() for _ in (1,)]\n",
+        "import more as m\nf = lambda: m.g()\n",
+        "import more\ndef f():\n    return getattr(more, 'g')()\n",
+        "import more\ndef f(x=more.g()):\n    return x\n",
+        "import more\nclass f:\n    x = more.g()\n",
+        "import more\n@more.g\ndef f():\n    pass\n",
+        "import more\nclass f(more.g):\n    pass\n",
+        "import more\ndef f():\n    def inner():\n        return more.g()\n    return inner\n",
+        "import more\nfrom functools import partial\nf = partial(more.g)\n",
+        "try:\n    from more import g\nexcept ImportError:\n    g = None\ndef f():\n    return g()\n",
+        "import importlib\ndef f():\n    return importlib.import_module('more').g()\n",
+        "import more\nfor name in ('a',):\n    f = more.g\n",
+        "from more import g as f\n",
+        "from more import *\ndef f():\n    return g()\n",
+    ],
+)
+def test_every_road_to_a_helper_is_followed(source: str, tmp_path: Path) -> None:
+    one = a_project(tmp_path / "a", {**STEP, "work.py": source}).closure("work:f")
+    changed = {**STEP, "more.py": STEP["more.py"].replace("return 1", "return 2"), "work.py": source}
+    assert a_project(tmp_path / "b", changed).closure("work:f").parts != one.parts
+
+
+def test_circles_of_imports_and_of_calls_end(tmp_path: Path) -> None:
+    files = {
+        "work.py": "from other import *\nfrom other import g\n\ndef f():\n    return g()\n",
+        "other.py": "from work import *\nimport work\n\ndef g():\n    return work.f(), missing\n",
+    }
+    assert {"code work:f", "code other:g"} <= set(a_project(tmp_path, files).closure("work:f").parts)
+
+
+def test_code_that_does_not_parse_counts_byte_by_byte(tmp_path: Path) -> None:
+    closure = a_project(tmp_path, {**STEP, "more.py": "def g(:\n"}).closure("work:f")
+    assert "code more" in closure.parts
+    assert "more does not parse: it counts byte by byte" in closure.notes
+
+
+def test_a_name_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    project = a_project(tmp_path, STEP)
+    with pytest.raises(CodeError, match="has no function called 'ff'"):
+        project.closure("work:ff")
+    with pytest.raises(CodeError, match="not of the form"):
+        project.closure("work")
+
+
+def test_a_pickle_names_its_classes() -> None:
+    import pickle
+    from datetime import date
+    from fractions import Fraction
+
+    for protocol in (0, 2, 4, 5):
+        data = pickle.dumps([date(2026, 1, 1), Fraction(1, 2), Fraction(3, 4), date], protocol)
+        assert {"datetime.date", "fractions.Fraction"} <= set(pickled.names(data))
+    with pytest.raises(ValueError, match="unknown"):
+        pickled.names(b"no pickle")

@@ -1,0 +1,108 @@
+"""`treadle data`: versions, schema, figures, lineage, and the difference of two tables."""
+
+import pytest
+
+from support.project import Project, a_project
+
+PIPELINE = """
+    version: 1
+    name: shop
+    data:
+      sales: {path: data/sales.csv}
+    steps:
+      ingest: {uses: ingest.table, in: {source: data.sales}}
+      double: {uses: "work:double", in: {sales: ingest}}
+      total: {uses: "work:total", in: {sales: double}}
+"""
+OTHER = """
+    version: 1
+    name: audit
+    data:
+      sales: {path: data/sales.csv}
+    steps:
+      load: {uses: ingest.table, in: {source: data.sales}}
+      count: {uses: "work:total", in: {sales: load}}
+"""
+WORK = """
+    def double(sales):
+        return sales.assign(amount=sales.amount * 2)
+
+
+    def total(sales) -> dict[str, float]:
+        return {"total": float(sales.amount.sum())}
+"""
+FIRST = "region,amount\n" + "".join(f"{'north' if n % 3 else 'south'},{n}\n" for n in range(60))
+SECOND = "region,amount,day\n" + "".join(f"north,{n * 10},1\n" for n in range(80))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = a_project(tmp_path_factory.mktemp("shop"))
+    project.write("p.yaml", PIPELINE).write("other.yaml", OTHER).write("work.py", WORK)
+    project.write("data/sales.csv", FIRST).treadle("run", "p.yaml", "-q")
+    project.treadle("run", "other.yaml", "-q")
+    project.write("data/sales.csv", SECOND).treadle("run", "p.yaml", "-q")
+    return project
+
+
+def test_every_item_is_listed_with_its_versions_and_users(shop: Project) -> None:
+    items = {item["name"]: item for item in shop.treadle("data", "p.yaml", "--json").json()}
+    assert list(items) == ["data.sales", "ingest.out", "double.out", "total.out"]
+    assert [len(item["versions"]) for item in items.values()] == [2, 2, 2, 2]
+    assert items["data.sales"]["used_by"] == ["ingest"]
+    assert items["data.sales"]["elsewhere"] == ["audit:load"]
+    assert items["ingest.out"]["elsewhere"] == ["audit:count"]
+    assert items["double.out"]["needs"] == ["ingest.out"]
+    table = shop.treadle("data", "p.yaml").stdout.splitlines()
+    assert table[0].split() == ["name", "kind", "size", "versions", "newest", "since", "used", "by"]
+    assert table[2].split()[:2] == ["ingest.out", "parquet"]
+
+
+def test_one_item_has_schema_figures_and_lineage(shop: Project) -> None:
+    found = shop.treadle("data", "p.yaml", "double", "--json").json()
+    assert found["above"] == ["ingest.out", "data.sales"]
+    assert found["below"] == ["total.out"]
+    assert found["figures"]["rows"] == 80
+    region, amount, day = found["figures"]["columns"]
+    assert region == {"name": "region", "dtype": region["dtype"], "missing": 0, "distinct": 1, "top": {"north": 80}}
+    assert (amount["min"], amount["max"], amount["mean"]) == (0.0, 1580.0, 790.0)
+    assert day["top"] == {"1": 80}
+    text = shop.treadle("data", "p.yaml", "data.sales").stdout
+    assert "2 version(s)" in text
+    assert "leads to   ingest.out, double.out, total.out" in text
+    assert "elsewhere  audit:load" in text
+
+
+def test_the_difference_of_two_versions(shop: Project) -> None:
+    ids = [one["run_id"] for one in shop.treadle("runs", "--pipeline", "shop", "--json").json()]
+    found = shop.treadle("data", "diff", f"ingest@{ids[1]}", "ingest@last", "--json").json()
+    assert found["rows"] == [60, 80]
+    assert (found["added"], found["removed"]) == (["day"], [])
+    moved = {one["name"]: one for one in found["moved"]}
+    assert moved["amount"]["mean"] == [29.5, 395.0]
+    assert moved["amount"]["psi"] > 1
+    assert list(moved) == ["amount", "region"]
+    same = shop.treadle("data", "diff", "ingest", "data/sales.csv", "--json").json()
+    assert {one["psi"] for one in same["moved"]} == {0.0}
+    text = shop.treadle("data", "diff", f"double@{ids[1]}", "double").stdout
+    assert text.startswith("rows: 60 → 80\nadded: day\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["p.yaml", "ingset"], "did you mean 'ingest.out'?"),
+        (["p.yaml", "a", "b"], "a pipeline and one name"),
+        (["diff", "ingest"], "diff takes two tables"),
+        (["diff", "ingest", "ingset"], "did you mean 'ingest'?"),
+        (["diff", "ingest.owt", "ingest"], "has no output 'owt'"),
+        (["diff", "ingest@19700101", "ingest"], "no run is called '19700101'"),
+        (["diff", "0123456789ab", "ingest"], "no recorded outputs have a digest"),
+        (["diff", "total", "ingest"], "only two tables can be compared"),
+        (["diff", "work.py", "ingest"], "the format of work.py does not show in its name"),
+    ],
+)
+def test_a_wrong_question_gets_a_clear_answer(shop: Project, words: list[str], said: str) -> None:
+    result = shop.treadle("data", *words)
+    assert (result.code, said in result.stderr) == (2, True), result.stderr
+    assert "Traceback" not in result.stderr
