@@ -194,3 +194,26 @@ def test_a_desk_is_written_only_when_it_changes(tmp_path: Path) -> None:
     )
     assert again.book.clock == first.book.clock
     assert NAME in world.store.models.names()
+
+
+def test_a_disk_that_is_full_stops_decisions_and_loses_none(tmp_path: Path) -> None:
+    from treadle.errors import StoreError
+
+    world = World(tmp_path, (0.3, 0.6)).challenged()
+    world.live(20)
+    pages = world.store.database.rows("PRAGMA page_count")[0][0]
+    world.store.database.rows(f"PRAGMA max_page_count={pages}")
+    failed = 0
+    for _ in range(60):
+        world.clock.advance(1)
+        world.requests(20)
+        try:
+            world.controller.tick(world.clock())
+        except StoreError as error:
+            assert "the disk is full" in str(error)
+            failed += 1
+    assert failed, "the database never needed another page"
+    world.store.database.rows("PRAGMA max_page_count=1000000")
+    world.live(600, until=world.ended)
+    assert world.phase == "done"
+    assert world.store.ledger.verify().broken is None
