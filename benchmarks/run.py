@@ -11,7 +11,7 @@ sys.path.insert(0, str(HERE))
 
 import harness  # noqa: E402
 
-NAMES = ("startup", "check", "noop", "cold", "closure", "hashing", "sweep", "watch")
+NAMES = ("startup", "check", "noop", "cold", "closure", "hashing", "sweep", "watch", "tracking")
 
 
 def main(argv: list[str]) -> int:

@@ -5,9 +5,9 @@ import sys
 
 def main() -> None:
     """Run the command line; the outermost border, where an error of ours becomes one line."""
-    from treadle.cli.main import command  # lazy: keeps the import of this module free of work
+    from treadle.cli.main import command, delivered  # lazy: keeps the import of this module free of work
 
-    sys.exit(command(sys.argv[1:]))
+    sys.exit(delivered(command(sys.argv[1:])))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from treadle.errors import CodecError, StepError, TreadleError
 
@@ -13,7 +13,9 @@ __all__ = [
     "Describer",
     "ModelCard",
     "ModelFormat",
+    "StepContext",
     "StepError",
+    "Takes",
     "TreadleError",
     "read_table_schema",
     "rollout_problems",
@@ -32,6 +34,31 @@ class ModelCard(dict[str, Any]):
 
     def __init__(self, name: str, **facts: Any) -> None:
         super().__init__(name=name, **facts)
+
+
+class StepContext(Protocol):
+    """What a step function with an argument `ctx` gets: how it tells what happens while it runs.
+
+    No step needs it, and what is told changes no key. The methods raise StepError for what cannot be shown.
+    """
+
+    def metric(self, name: str, value: Any, step: Any = None) -> None:
+        """One value of a metric at a step of the work, such as an epoch; without `step` they are counted from 0.
+
+        The last value is a metric of the step, unless the step returns one of that name.
+        """
+
+    def progress(self, done: Any, total: Any = 0) -> None:
+        """How far the step is: `done` of `total`, 0 when the total is not known."""
+
+    def log(self, text: Any) -> None:
+        """A line for the step's log; the first hundred are kept with the step's record too."""
+
+    def table(self, name: str, rows: Any) -> None:
+        """A table for the report: a data frame, an Arrow table, a list of mappings, or columns by name."""
+
+    def plot(self, name: str, points: Any) -> None:
+        """A picture for the report: [x, y] pairs, or such lists by name."""
 
 
 class Codec(Protocol):
@@ -67,6 +94,16 @@ class Describer(Protocol):
 
     def difference(self, before: Path, after: Path) -> dict[str, Any]:
         """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
+
+
+class Takes(NamedTuple):
+    """Marks a parameter that names a class or function: `estimator: Annotated[str, Takes("params")]`.
+
+    `parameter` is the one with its arguments. `check` reads the signature of what is named, where its package is
+    installed, and refuses a wrong name or argument; nothing is imported for that.
+    """
+
+    parameter: str
 
 
 def secret(name: str) -> str:

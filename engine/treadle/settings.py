@@ -19,6 +19,13 @@ class ModelFormats(Struct, frozen=True, kw_only=True):
     allow_pickle: bool = False
 
 
+class Tracking(Struct, frozen=True):
+    """Where runs are mirrored to: the address of an MLflow server, "" for nowhere; larger outputs are left out."""
+
+    mlflow: str = ""
+    artifacts: int = 16 << 20  # bytes of an output up to which it is sent along
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """What a project has decided for all its pipelines; every field has a default that works."""
 
@@ -31,6 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     resources: dict[str, float] = {}  # what there is in all: cpu, memory in bytes, gpu, any token
     keep_predictions: int = 30  # days
     models: ModelFormats = ModelFormats()
+    track: Tracking = Tracking()
 
 
 KINDS: dict[str, tuple[type, tuple[str, ...]]] = {
@@ -42,6 +50,7 @@ KINDS: dict[str, tuple[type, tuple[str, ...]]] = {
     "resources": (dict, ()),
     "keep_predictions": (int, ()),
     "models": (dict, ()),
+    "track": (dict, ()),
 }
 
 
@@ -74,6 +83,9 @@ def read_settings(root: str) -> Settings:
     if "models" in table:
         given = table["models"]
         table["models"] = ModelFormats(**{**given, "trusted": tuple(given.get("trusted", ()))})
+    if "track" in table:
+        given = table["track"]
+        table["track"] = Tracking(given.get("mlflow", ""), size(given.get("artifacts", Tracking().artifacts)))
     return Settings(root=root, **table)
 
 
@@ -146,6 +158,8 @@ def _check(path: str, key: str, value: Any) -> list[Problem]:
     kind, choices = KINDS[key]
     if key == "models" and isinstance(value, dict):
         return _check_models(where, value)
+    if key == "track" and isinstance(value, dict):
+        return _check_track(where, value)
     if type(value) is not kind:
         return [Problem("bad-settings", f"'{key}' takes {kind.__name__}, not {value!r}", where)]
     if isinstance(value, dict):
@@ -174,6 +188,25 @@ def _check_models(where: Location, block: dict[str, Any]) -> list[Problem]:
         elif key == "trusted" and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
             hint = 'trusted = ["package.module.Class"]'
             found.append(Problem("bad-settings", f"'models.trusted' takes a list of names, not {value!r}", where, hint))
+    return found
+
+
+def _check_track(where: Location, block: dict[str, Any]) -> list[Problem]:
+    found = []
+    for key, value in block.items():
+        if key == "mlflow":
+            if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+                hint = 'the address of a server: mlflow = "http://localhost:5000"'
+                found.append(Problem("bad-settings", f"'track.mlflow' takes an address, not {value!r}", where, hint))
+        elif key == "artifacts":
+            try:
+                size(value)
+            except (TypeError, ValueError, AttributeError):
+                text = f"'track.artifacts' takes a size, not {value!r}"
+                found.append(Problem("bad-settings", text, where, 'artifacts = "16MiB", or 0 for none'))
+        else:
+            hint = did_you_mean(key, Tracking.__struct_fields__)
+            found.append(Problem("unknown-setting", f"no setting is called 'track.{key}'", where, hint))
     return found
 
 

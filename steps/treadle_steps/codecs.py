@@ -82,7 +82,8 @@ class NpyCodec:
         import numpy as np  # lazy: only a worker that has an array
 
         try:
-            with open(path, "wb") as file:
+            # "w+b": what "wb" opens numpy writes by itself, and says nothing when the disk is full at its end
+            with open(path, "w+b") as file:
                 np.save(file, value, allow_pickle=False)
         except ValueError:
             raise CodecError("this array holds Python objects; make it numbers, dates or text") from None

@@ -43,10 +43,12 @@ def table(
 
 
 def _files(source: Path | list[Path]) -> list[Path]:
-    if isinstance(source, list):
-        return source
-    if not source.is_dir():
-        return [source]
+    sources = source if isinstance(source, list) else [source]
+    for one in sources:
+        if not isinstance(one, Path):
+            raise StepError(f"source is {one!r}, not a file", "in: {source: data.NAME}, with a path under data")
+    if isinstance(source, list) or not source.is_dir():
+        return sources
     found = sorted(p for p in source.rglob("*") if _suffix(p) in SUFFIXES and not p.name.startswith("."))
     if not found:
         raise StepError(f"the folder {source} holds no table", f"files end in {', '.join(SUFFIXES)}")

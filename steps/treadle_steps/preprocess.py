@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import is_moment, is_number, known_keys, need_columns, one_of
+from treadle_steps.refusals import is_moment, is_number, known_keys, need_columns, need_few, one_of
 
 MOST_CATEGORIES = 1000
 
@@ -100,13 +100,8 @@ def _encoder(block: dict[str, Any], features: pd.DataFrame, columns: list[str]) 
         if unknown == "error":
             return OrdinalEncoder(max_categories=most)
         return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, max_categories=most)
-    for name in columns:
-        distinct = features[name].nunique()
-        if most is None and distinct > MOST_CATEGORIES:
-            raise StepError(
-                f"column '{name}' has {distinct:,} different values (such as {features[name].dropna().iloc[0]!r}):"
-                " that many columns of zeros and ones",
-                f"leave it out: drop: [{name}], or set preprocess.categorical.max_categories, or encode: ordinal",
-            )
+    for name in columns if most is None else ():
+        ways = "or set preprocess.categorical.max_categories, or encode: ordinal"
+        need_few(features[name], MOST_CATEGORIES, f"leave it out: drop: [{name}], {ways}")
     handle = unknown if most is None or unknown == "error" else "infrequent_if_exist"
     return OneHotEncoder(handle_unknown=handle, sparse_output=False, max_categories=most)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from treadle.authoring import StepError
+from treadle_steps.ingest import table as read_table
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
@@ -40,8 +42,13 @@ def known_keys(block: Any, allowed: Iterable[str], what: str) -> dict[str, Any]:
 def table(data: Any, what: str = "data") -> pd.DataFrame:
     """Return `data` as a pandas table with rows; raises StepError for anything else, and when it is empty.
 
-    Nullable text columns come back as objects with NaN: encoders do not take `pandas.NA`.
+    Tables of pandas, polars and Arrow are taken, and files or folders of tables, which are read. Nullable text columns
+    come back as objects with NaN: encoders do not take `pandas.NA`.
     """
+    if isinstance(data, Path) or (isinstance(data, list) and data and all(isinstance(one, Path) for one in data)):
+        data = read_table(data)
+    elif type(data).__name__ == "LazyFrame":  # of polars
+        data = data.collect().to_pandas()
     if not isinstance(data, pd.DataFrame):
         convert = getattr(data, "to_pandas", None)
         if convert is None:
@@ -96,6 +103,40 @@ def need_finite(column: pd.Series, what: str) -> None:
             f"{what} '{column.name}' is {values[row]} in {infinite.sum():,} of {len(column):,} rows (first: row {row})",
             "a division by zero upstream? replace infinite values by missing ones or drop the rows",
         )
+
+
+def need_usable(column: pd.Series, what: str) -> None:
+    """Raise StepError when the column has infinite numbers, or texts among numbers; missing values pass."""
+    need_finite(column, what)
+    if not pd.api.types.is_object_dtype(column.dtype):
+        return
+    if not pd.api.types.infer_dtype(column, skipna=True).startswith("mixed"):
+        return
+    text = column.map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
+    known = column.notna().to_numpy()
+    odd = text if 0 < text.sum() <= (known & ~text).sum() else known & ~text
+    row = int(odd.argmax())
+    raise StepError(
+        f"{what} '{column.name}' mixes kinds of values: {shown(column.iloc[row])} in row {row} is none of the"
+        f" others' kind, such as {shown(column[known & ~odd].iloc[0])}",
+        "make one kind of them in the step before, or say the type where the table is read: with: {dtypes: …}",
+    )
+
+
+def need_few(column: pd.Series, most: int, hint: str) -> None:
+    """Raise StepError when the column has more than `most` different values."""
+    distinct = column.nunique()
+    if distinct > most:
+        raise StepError(
+            f"column '{column.name}' has {distinct:,} different values (such as {column.dropna().iloc[0]!r}):"
+            " that many columns of zeros and ones",
+            hint,
+        )
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: as Python's own, not numpy's."""
+    return repr(value.item() if hasattr(value, "item") else value)
 
 
 def is_number(column: pd.Series) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from treadle_steps import columns
 from treadle_steps.refusals import is_moment
 
 DTYPES: dict[str, Callable[[pd.Series], bool]] = {
@@ -77,37 +78,60 @@ def of_column(name: str, rule: dict[str, Any], values: pd.Series, most: int) -> 
     if not DTYPES[dtype](values):
         return [stated(name, "dtype", severity, False, f"{name}: is {values.dtype}, not {dtype}")]
     found.append(stated(name, "dtype", severity, True, ""))
-    missing = values.isna().to_numpy()
+    seen, limits = columns.texts(values), columns.extremes(values)
     allowed = 1 - share(rule.get("mostly"), 1.0)
-    limit = share((rule.get("null") or {}).get("max_share"), 0.0)
-    found.append(judged(name, "null", rule, missing, values, limit, "is missing", most))
-    for key, words, compare in (("min", "is below", np.less), ("max", "is above", np.greater)):
+
+    def found_in(check: str, bad: Any, words: str, allowed: float = allowed) -> None:
+        """One more check: `bad` marks the rows that fail, None stands for none."""
+        if bad is None:
+            found.append(Check(name, check, severity, True, 0, 0.0, allowed, [], ""))
+        else:
+            found.append(judged(name, check, rule, bad, values, allowed, words, most))
+
+    whole = limits is not None or (seen is not None and not seen.missing)
+    missing = None if whole else values.isna().to_numpy()
+    found_in("null", missing, "is missing", share((rule.get("null") or {}).get("max_share"), 0.0))
+    for key, words in (("min", "is below"), ("max", "is above")):
         if key in rule:
-            bound: Any = pd.Timestamp(rule[key]) if is_moment(values) else rule[key]
-            bad = np.asarray(compare(values, bound)) & ~missing
-            found.append(judged(name, key, rule, bad, values, allowed, f"{words} {rule[key]}", most))
+            found_in(key, _beyond(key, rule[key], values, limits, missing), f"{words} {rule[key]}")
     if "in" in rule:
-        found.append(_members(name, rule, values, missing, allowed, most))
+        found.append(_members(name, rule, values, seen, most))
     if "regex" in rule:
-        bad = ~values.astype("str").str.match(rule["regex"]).fillna(False).to_numpy(dtype=bool) & ~missing
-        found.append(judged(name, "regex", rule, bad, values, allowed, f"does not match {rule['regex']}", most))
+        pattern = rule["regex"]
+        bad = columns.by_text(seen, values, lambda texts: ~texts.str.match(pattern).fillna(False).astype(bool))
+        found_in("regex", bad, f"does not match {pattern}")
     if "length" in rule:
-        length = values.astype("str").str.len().to_numpy()
         low, high = rule["length"].get("min", 0), rule["length"].get("max", np.inf)
-        bad = ((length < low) | (length > high)) & ~missing
-        found.append(judged(name, "length", rule, bad, values, allowed, f"has not {low} to {high} characters", most))
+        bad = columns.by_text(seen, values, lambda texts: ~texts.str.len().between(low, high))
+        found_in("length", bad, f"has not {low} to {high} characters")
     if rule.get("unique"):
-        bad = values.duplicated(keep="first").to_numpy() & ~missing
-        found.append(judged(name, "unique", rule, bad, values, allowed, "stands more than once", most))
+        bad = columns.repeated(values)
+        found_in("unique", bad if bad is None or missing is None else bad & ~missing, "stands more than once")
     return found
 
 
-def _members(name: str, rule: dict[str, Any], values: pd.Series, missing: Any, allowed: float, most: int) -> Check:
-    unseen = rule.get("unseen")
-    bad = ~values.isin(rule["in"]).to_numpy() & ~missing
+def _beyond(key: str, bound: Any, values: pd.Series, limits: Any, missing: Any) -> Any:
+    """The rows below a `min` or above a `max`; None when the extremes show that there are none."""
+    if limits is not None and (limits[0] >= bound if key == "min" else limits[1] <= bound):
+        return None
+    numbers = values.to_numpy() if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf" else values
+    bound = pd.Timestamp(bound) if is_moment(values) else bound
+    bad = np.asarray(numbers < bound if key == "min" else numbers > bound, dtype=bool)
+    return bad if missing is None else bad & ~missing
+
+
+def _members(name: str, rule: dict[str, Any], values: pd.Series, seen: columns.Texts | None, most: int) -> Check:
+    unseen, allowed = rule.get("unseen"), 1 - share(rule.get("mostly"), 1.0)
     if unseen:
-        rule, allowed = {**rule, **{"severity": unseen.get("severity", "error")}}, share(unseen["max_share"], 0.0)
-    return judged(name, "unseen" if unseen else "in", rule, bad, values, allowed, "is outside the allowed values", most)
+        rule, allowed = {**rule, "severity": unseen.get("severity", "error")}, share(unseen["max_share"], 0.0)
+    if seen is not None:
+        bad = seen.rows(~seen.distinct.isin(rule["in"]).to_numpy())
+    else:
+        bad = ~values.isin(rule["in"]).to_numpy() & ~values.isna().to_numpy()
+    check = "unseen" if unseen else "in"
+    if bad is None:
+        return Check(name, check, rule.get("severity", "error"), True, 0, 0.0, allowed, [], "")
+    return judged(name, check, rule, bad, values, allowed, "is outside the allowed values", most)
 
 
 def _whole(values: pd.Series) -> bool:

@@ -83,7 +83,10 @@ def by_time(data: pd.DataFrame, *, column: str, test_share: float = 0.2, cutoff:
     """
     frame = table(data)
     need_columns(frame, [column], "column:")
-    moments = pd.to_datetime(frame[column])
+    try:
+        moments = pd.to_datetime(frame[column])
+    except (ValueError, TypeError) as error:
+        raise StepError(f"column '{column}' holds no dates: {error}", "read them with parse_dates first") from None
     if moments.isna().any():
         raise StepError(f"column '{column}' is missing in {int(moments.isna().sum()):,} rows", "drop them first")
     if cutoff is None:

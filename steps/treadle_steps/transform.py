@@ -13,7 +13,8 @@ from sklearn.preprocessing import (
 )
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import is_number, need_columns, need_finite, one_of, table
+from treadle_steps.preprocess import MOST_CATEGORIES
+from treadle_steps.refusals import is_number, need_columns, need_few, need_finite, one_of, table
 
 SCALERS: dict[str, Any] = {
     "standard": StandardScaler,
@@ -83,6 +84,8 @@ def encode(
     second = _other(frame, other, chosen)
     if not chosen:
         raise StepError("no column holds text or categories", "name them: with: {columns: […]}")
+    for name in chosen if method == "onehot" and max_categories is None else ():
+        need_few(frame[name], MOST_CATEGORIES, "set max_categories, or method: ordinal")
     if method == "onehot":
         made: Any = OneHotEncoder(handle_unknown="ignore", sparse_output=False, max_categories=max_categories)
     else:

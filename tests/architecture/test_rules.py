@@ -59,6 +59,7 @@ RULES = {
             "engine/treadle/serve/lane.py": "whatever a model raises becomes the answer 500",
             "engine/treadle/serve/http.py": "a mistake of ours fails one request, not the server",
             "engine/treadle/serve/supervise.py": "a forked child must end, never return into its parent's code",
+            "engine/treadle/testing.py": "whatever a step under test raises is told",
         },
     ),
     "an import inside a function says what it saves": Rule(

@@ -35,7 +35,12 @@ WORK = """
         return {"score": float(x * k)}
 
 
-    def judge(x: dict) -> Judged:
+    def judge(x: dict, ctx) -> Judged:
+        for epoch in range(2000):
+            ctx.metric("loss", 1 / (epoch + 1), step=epoch)
+        ctx.log("<b>stopped</b> early")
+        ctx.table("worst rows", [{"row": 3, "error": 0.5}])
+        ctx.plot("roc", {"model": [[0, 0], [0.2, 0.9], [1, 1]], "chance": [[0, 0], [1, 1]]})
         report = {
             "importance": [{"column": "<b>age</b>", "loss": 0.4, "sd": 0.1}, {"column": "fee", "loss": 0.2, "sd": 0.0}],
             "confusion": [[40, 2], [5, 13]],
@@ -57,6 +62,7 @@ WORK = """
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = a_project(tmp_path_factory.mktemp("demo")).write("p.yaml", PIPELINE).write("work.py", WORK)
     project.treadle("run", "p.yaml", "-q")
+    project.write("work.py", WORK.replace("float(x * k)", "float(x * k + 1)"))
     project.treadle("run", "p.yaml", "-q", "-p", "rate=5")
     assert project.treadle("runs", "report", "-o", "report.html").code == 0
     assert project.treadle("runs", "report", "--compare", "-o", "compare.html").code == 0
@@ -84,17 +90,32 @@ def test_it_looks_right(demo: Project, width: int, dark: bool) -> None:
         assert len(boxes) >= 8
         assert min(boxes) > 5
         headings = page.locator("h2").all_text_contents()
-        for heading in ("Failures", "Steps", "Metrics", "Report of judge", "Every step", "Lineage"):
+        for heading in ("Failures", "Steps", "Metrics", "Report of judge", "Told by judge", "Every step", "Lineage"):
             assert heading in headings
         blocks = page.locator("h3").all_text_contents()
-        for block in ("permutation importance", "confusion matrix", "calibration", "curves", "checks", "slices"):
+        for block in (
+            "permutation importance",
+            "confusion matrix",
+            "calibration",
+            "curves",
+            "checks",
+            "slices",
+            "judge: loss",
+            "roc",
+        ):
             assert block in blocks
         paper, ink = page.evaluate(
             "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
         )
         assert (sum(_rgb(paper)) < sum(_rgb(ink))) is dark
         assert page.get_by_text("<b>age</b>").count() == 1
-        assert "params.rate" in page.locator("section", has_text="Changes since").inner_text()
+        changes = page.locator("section", has_text="Changes since").inner_text()
+        assert "params.rate" in changes
+        assert '+    return {"score": float(x * k + 1)}' in changes
+        assert '-    return {"score": float(x * k)}' in changes
+        told = page.locator("section", has=page.get_by_role("heading", name="Told by judge")).inner_text()
+        assert "<b>stopped</b> early" in told
+        assert "worst rows" in told
 
 
 @needs_browser

@@ -15,7 +15,7 @@ from treadle.run.selection import Selection
 from treadle.settings import variable
 from treadle.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Request(Struct, frozen=True, kw_only=True):

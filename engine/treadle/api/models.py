@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct, structs, to_builtins
 
 from treadle.api.project import Project, open_project
+from treadle.api.tracking import mirror_aliases
 from treadle.control import rollouts
 from treadle.domain.model import CHAMPION, ROLLBACK, AliasEvent, ModelVersion, Quarantine, earlier
 from treadle.errors import InputError, did_you_mean, input_error
@@ -79,7 +80,8 @@ def get_model(reference: str, path: str | os.PathLike[str] = ".") -> Shown:
 
 def promote(move: Move, force: bool = False, path: str | os.PathLike[str] = ".") -> AliasEvent:
     """Move an alias to a version; raises InputError for an unknown one and, without `force`, for one in quarantine."""
-    store = open_project(path).store
+    project = open_project(path)
+    store = project.store
     assert move.version is not None
     _version(store, move.name, str(move.version))
     _need_alias(move.alias)
@@ -89,7 +91,9 @@ def promote(move: Move, force: bool = False, path: str | os.PathLike[str] = ".")
             until = time.strftime("%Y-%m-%d %H:%M", time.localtime(barred.until))
             text = f"{move.name} version {move.version} is in quarantine until {until}: {barred.reason}"
             raise input_error("quarantined-model", text, None, "--force promotes it all the same")
-        return _by_hand(store, store.models.move(move))
+        moved = _by_hand(store, store.models.move(move))
+    mirror_aliases(project)
+    return moved
 
 
 def rollback(move: Move, quarantine: float | None = None, path: str | os.PathLike[str] = ".") -> AliasEvent:
@@ -98,7 +102,8 @@ def rollback(move: Move, quarantine: float | None = None, path: str | os.PathLik
     With `quarantine`, in seconds, the version that it leaves must not be promoted for as long. Raises InputError
     when there is nothing to go back to.
     """
-    store = open_project(path).store
+    project = open_project(path)
+    store = project.store
     _need_name(store, move.name)
     with store.models.transaction():
         aliases = store.models.aliases(move.name)
@@ -119,7 +124,9 @@ def rollback(move: Move, quarantine: float | None = None, path: str | os.PathLik
                 reason=move.reason,
             )
             store.models.quarantine(entry)
-        return _by_hand(store, store.models.move(structs.replace(move, version=before, kind=ROLLBACK)))
+        moved = _by_hand(store, store.models.move(structs.replace(move, version=before, kind=ROLLBACK)))
+    mirror_aliases(project)
+    return moved
 
 
 def _by_hand(store: Store, event: AliasEvent) -> AliasEvent:

@@ -5,8 +5,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from treadle.api.compiled import Request, make
+from treadle.api.git import Tree, commit
 from treadle.api.project import Project, open_project
+from treadle.api.tracking import mirror_run
 from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
@@ -17,6 +21,7 @@ from treadle.run.decide import imports_of
 from treadle.run.dispatch import Machine
 from treadle.run.estimate import as_events
 from treadle.run.runner import run_plan
+from treadle.run.selection import Selection
 from treadle.settings import cores, gpus, memory
 
 if TYPE_CHECKING:
@@ -72,11 +77,7 @@ def run(
     wanted = request or Request()
     made, selection = make(project, path, wanted)
     locked = _as_locked(project, made, wanted) if wanted.locked else None
-    machine = machine_for(project, made, wanted)
-    start = begin(project, made, run_id)
-    project.store.files.tell = as_events(start.run_id, notify, time.time)
-    finished = run_plan(made, project.store, project.code, machine, start, selection, notify, time.time)
-    project.store.memo.flush()
+    finished = walk(project, made, machine_for(project, made, wanted), selection, notify, run_id)
     if locked is not None:
         from treadle.run.locked import unequal  # lazy: only with a lock
 
@@ -84,6 +85,37 @@ def run(
         if otherwise:
             raise LockDiffers(locked.path, otherwise, finished)
     return finished
+
+
+def walk(
+    project: Project,
+    made: Plan,
+    machine: Machine,
+    selection: Selection,
+    notify: Callable[[Event], None],
+    run_id: str = "",
+) -> RunRecord:
+    """Run a plan once and return the record, with the state of git, which looks at the tree while the steps run."""
+    start = begin(project, made, run_id)
+    tree = Tree(project.root)
+
+    def make(name: str) -> Executor:
+        if start.git:
+            tree.look()
+        return machine.make(name)
+
+    own = Machine(make, machine.totals)
+    mirror_run(project, start, notify)
+    project.store.files.tell = as_events(start.run_id, notify, time.time)
+    git = start.git
+    try:
+        finished = run_plan(made, project.store, project.code, own, start, selection, notify, time.time)
+    finally:
+        if tree.dirty():
+            git = f"{start.git}+"
+            project.store.history.set_git(start.run_id, git)
+        project.store.memo.flush()
+    return structs.replace(finished, git=git)
 
 
 def begin(project: Project, made: Plan, run_id: str = "") -> RunRecord:
@@ -97,7 +129,7 @@ def begin(project: Project, made: Plan, run_id: str = "") -> RunRecord:
         status=RUNNING,
         started=now,
         params=made.params,
-        git=_git(project.root),
+        git=commit(project.root),
     )
 
 
@@ -136,16 +168,3 @@ def machine_for(project: Project, made: Plan, request: Request) -> Machine:
 
 def _run_id(now: float) -> str:
     return time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + "-" + os.urandom(2).hex()
-
-
-def _git(root: str) -> str:
-    """The commit of the project's tree, read from .git without starting git; empty when there is none."""
-    try:
-        with open(os.path.join(root, ".git", "HEAD"), encoding="ascii") as file:
-            head = file.read().strip()
-        if not head.startswith("ref: "):
-            return head
-        with open(os.path.join(root, ".git", head[5:]), encoding="ascii") as file:
-            return file.read().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -9,7 +9,7 @@ from treadle.api import compare as comparing
 from treadle.api.compiled import Request, make
 from treadle.api.data import Item, items_of
 from treadle.api.project import Project, open_project
-from treadle.api.runs import find_run, read_value
+from treadle.api.runs import find_run, read_value, tracks
 from treadle.domain.plan import Plan
 from treadle.domain.run import RunRecord
 from treadle.errors import InputError, TreadleError, input_error
@@ -18,6 +18,7 @@ from treadle.report.page import render
 from treadle.run.changes import difference
 
 LARGEST = 4 << 20  # bytes of a step's report that is still read
+MOST_DIFF, MOST_LINES, LONGEST_LINE = 400_000, 400, 300  # characters of all diffs; lines of one; characters of a line
 REPORT = "report"  # the output that holds what a step reports
 
 
@@ -29,11 +30,14 @@ def report(run_id: str = "last", path: str | os.PathLike[str] = ".") -> str:
     before = _before(project, record)
     told = run.Told(
         run=record,
+        until=record.finished or time.time(),
         plan=plan,
         tags=project.store.tags.all().get(record.run_id, ()),
         before=before.run_id if before else "",
         changes=_changes(project, before, record) if before else (),
+        code=diffs(project, before, record) if before else {},
         reports=_reports(record, path),
+        tracks=tracks(record, path),
         lineage=_lineage(items_of(project, plan)) if plan else (),
     )
     return render(run.page(told))
@@ -95,6 +99,30 @@ def _changes(project: Project, before: RunRecord, now: RunRecord) -> tuple[tuple
         if old is not None and new is not None and old.key != new.key:
             rows += [(f"{name}: {part}", _short(a), _short(b)) for part, a, b in difference(old.parts, new.parts)]
     return tuple(rows)
+
+
+def diffs(project: Project, before: RunRecord, now: RunRecord) -> dict[str, str]:
+    """What changed in the source text of definitions that steps of both runs reach, as unified diffs by name."""
+    from difflib import unified_diff  # lazy: only for what was changed
+
+    keys = {name: (before.steps[name].key, step.key) for name, step in now.steps.items() if name in before.steps}
+    results = project.store.results.get_many(dict.fromkeys(key for pair in keys.values() for key in pair if key))
+    found: dict[str, str] = {}
+    room = MOST_DIFF
+    for old, new in ((results.get(a), results.get(b)) for a, b in keys.values() if a != b):
+        for part, a, b in difference(old.parts, new.parts) if old and new else ():
+            name = part.removeprefix("code ")
+            if name == part or name in found:
+                continue
+            texts = [(project.code.source(digest) or "").splitlines() if digest else [] for digest in (a, b)]
+            lines = list(unified_diff(texts[0], texts[1], before.run_id, now.run_id, lineterm=""))
+            text = "\n".join(line[:LONGEST_LINE] for line in lines[:MOST_LINES])
+            left = len(lines) - MOST_LINES
+            text += f"\n… {left} more lines" if left > 0 else ""
+            if text and len(text) <= room:
+                found[name] = text
+                room -= len(text)
+    return found
 
 
 def _short(value: str | None) -> str:

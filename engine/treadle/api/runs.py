@@ -6,7 +6,9 @@ from typing import Any
 from treadle.api.project import Project, open_project
 from treadle.domain.artifact import Artifact
 from treadle.domain.run import RunRecord, StepRecord
+from treadle.domain.track import Track
 from treadle.errors import InputError, Problem, did_you_mean
+from treadle.run.tracks import SUFFIX, read_artifact, read_file, told_something
 from treadle.store import decode
 
 
@@ -34,6 +36,23 @@ def read_log(step: str, run_id: str = "last", path: str | os.PathLike[str] = "."
             with open(candidate.log, encoding="utf-8", errors="replace") as file:
                 return file.read()
     raise InputError([Problem("no-log", f"there is no log of '{step}'", None, "only steps that ran have one")])
+
+
+def tracks(record: RunRecord, path: str | os.PathLike[str] = ".") -> dict[str, Track]:
+    """What the steps of a run told through `ctx`, by step; of those that run now, or were killed, what is there."""
+    project = open_project(path)
+    found: dict[str, Track] = {}
+    for name, step in record.steps.items():
+        track = read_artifact(step.track, project.store.objects) if step.track else None
+        if track is not None:
+            found[name] = track
+    folder = os.path.join(project.store.folder, "logs", record.run_id)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in names:
+        track = read_file(os.path.join(folder, name)) if name.endswith(SUFFIX) else None
+        if track is not None and told_something(track) and track.step not in found:
+            found[track.step] = track
+    return found
 
 
 def read_value(artifact: Artifact, path: str | os.PathLike[str] = ".") -> Any:

@@ -16,7 +16,7 @@ from contextlib import closing
 from msgspec import Struct
 
 from treadle.api.compiled import Request, make
-from treadle.api.pipelines import begin, machine_for
+from treadle.api.pipelines import machine_for, walk
 from treadle.api.project import Project, open_project
 from treadle.digest import of_value
 from treadle.domain.event import Event, TurnFinished
@@ -27,9 +27,7 @@ from treadle.executors.base import Executor
 from treadle.plugins import Catalog
 from treadle.run.decide import imports_of
 from treadle.run.dispatch import Machine
-from treadle.run.estimate import as_events
 from treadle.run.fresh import forget_modules
-from treadle.run.runner import run_plan
 from treadle.run.selection import Selection
 from treadle.settings import find_root
 from treadle.watch.changes import Changes
@@ -134,13 +132,7 @@ class _Session:
                 return machine.make(name)
             return self._pool.lend(self._make(project, made), self.changes.happened)
 
-        start = begin(project, made)
-        project.store.files.tell = as_events(start.run_id, self._notify, time.time)
-        run = run_plan(
-            made, project.store, project.code, Machine(lend, machine.totals), start, selection, self._notify, time.time
-        )
-        project.store.memo.flush()
-        return run
+        return walk(project, made, Machine(lend, machine.totals), selection, self._notify)
 
     def _make(self, project: Project, made: Plan) -> Make:
         """A pool has third-party modules and plug-ins loaded: when these change it is made anew."""

@@ -33,9 +33,9 @@ class Live:
         """A line that stays, above those that move."""
         with self.lock:
             if not self.on:
-                self._stream.write(line + "\n")
+                self._write(line + "\n")
                 return
-            self._stream.write(self._erased() + cut(line, self._width()) + "\n")
+            self._write(self._erased() + cut(line, self._width()) + "\n")
             self._drawn = 0.0
 
     def update(self) -> None:
@@ -45,8 +45,7 @@ class Live:
                 width = self._width()
                 lines = [cut(line, width) for line in self._draw(width)]
                 # one write, so that the terminal never shows half of it
-                self._stream.write(self._erased() + "\n".join(lines))
-                self._stream.flush()
+                self._write(self._erased() + "\n".join(lines))
                 self._lines = len(lines)
                 self._drawn = time.monotonic()
 
@@ -55,8 +54,13 @@ class Live:
         with self.lock:
             if self.on and not self._stopped.is_set():
                 self._stopped.set()
-                self._stream.write(self._erased())
-                self._stream.flush()
+                self._write(self._erased())
+
+    def _write(self, text: str) -> None:
+        """What cannot be shown is left out: a log on a full disk must not end the run that it tells of."""
+        with suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
     def _erased(self) -> str:
         """Back to the first moving line, and clear from there on."""

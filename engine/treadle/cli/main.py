@@ -4,9 +4,11 @@ Exit codes: 0 done, 1 a step failed, 2 the input is wrong, 3 work was found or t
 """
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -85,17 +87,47 @@ def _guarded(run: "object", args: argparse.Namespace) -> int:
     except InputError as error:
         from treadle.cli.problems import text  # lazy: only for a mistake
 
-        sys.stderr.write(text(error.problems, sys.stderr.isatty()) + "\n")
-        return 2
+        return _ended(2, text(error.problems, sys.stderr.isatty()))
     except TreadleError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+        return _ended(2, f"error: {error}")
     except KeyboardInterrupt as stop:
-        sys.stderr.write((str(stop) or "interrupted") + "\n")
-        return 130
+        return _ended(130, str(stop) or "interrupted")
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:  # what a room does not explain itself, such as an output that cannot be written
+        return _ended(2, f"error: {error.filename or 'the output'}: {error.strerror or error}")
+
+
+def delivered(code: int) -> int:
+    """The exit code once everything printed is on its way: output that was lost must not pass for success."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up(1)  # who reads has read enough
+    except OSError as error:
+        _give_up(1)
+        if code != 2:  # else it has been said
+            code = _ended(code or 2, f"error: the output: {error.strerror or error}")
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _give_up(2)
+    except ValueError:  # closed
+        pass
+    return code
+
+
+def _ended(code: int, text: str) -> int:
+    with suppress(OSError):
+        sys.stderr.write(text + "\n")
+    return code
+
+
+def _give_up(handle: int) -> None:
+    """Let the rest of an output go nowhere; the interpreter would try again at its end, and exit with 120."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), handle)
 
 
 def _interrupt(*_: object) -> None:

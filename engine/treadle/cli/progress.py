@@ -5,6 +5,7 @@ from collections import Counter
 from typing import TextIO
 
 from treadle.cli.groups import Group, group_of, largest
+from treadle.cli.heard import Heard
 from treadle.cli.live import Live, bar, columns
 from treadle.domain import event as events
 from treadle.domain.advance import Advance
@@ -12,7 +13,7 @@ from treadle.quantity import format_duration, format_size
 
 FEW = 60  # steps up to which each has a line of its own when it starts
 SOME = 200  # the same where there is no terminal, for a log
-GROUPS, NAMED = 8, 5  # how many groups and running steps are drawn
+GROUPS, NAMED, TELLING = 8, 5, 6  # how many groups, running steps, and steps that say how far they are, are drawn
 PAUSE = 10.0  # seconds between two lines of counts in a log
 LATE = 2.0  # seconds after which a piece of work is worth a bar
 
@@ -31,13 +32,15 @@ class Progress:
         self._groups: dict[str, Group] = {}
         self._running: dict[str, float] = {}
         self._failed: list[str] = []
-        self._began = self._told = time.monotonic()
+        self._began = self._told = self._said = time.monotonic()
         self._end_at: float | None = None  # of the run, by the last estimate
+        self._heard = Heard()
         self._advance: tuple[Advance, float, float] | None = None  # work beside the steps, since when, last heard
 
     def notify(self, event: events.Event) -> None:
         """Take one event."""
         with self._live.lock:  # the lines are drawn in a thread of their own
+            self._heard.take(event)
             self._take(event)
         self._live.update()
         if not self._live.on:
@@ -69,6 +72,8 @@ class Progress:
             self._hear(Advance(event.what, event.done, event.total, event.unit))
         elif isinstance(event, events.Notice):
             self._tell(f"note  {event.text}")
+        elif isinstance(event, events.Noted) and not self._brief:
+            self._tell(f"{event.step}: {_first(event.text)}")
 
     def _start(self, event: events.StepStarted) -> None:
         self._running[event.step] = time.monotonic()
@@ -102,8 +107,12 @@ class Progress:
             self._live.tell(line)
 
     def _count(self) -> None:
-        """In a log of a large run: how far it is, now and then."""
+        """In a log: how far a large run and the steps that say so are, now and then."""
         now = time.monotonic()
+        if not self._brief and now - self._said >= PAUSE:
+            self._said = now
+            for line in self._heard.lines(TELLING):
+                self._tell(f"      {line}")
         if self._total > self._few and not self._brief and now - self._told >= PAUSE and self._ended < self._total:
             self._told = now
             self._tell(f"{self._ended}/{self._total}{self._left()}{_counts(self._sum())}")
@@ -136,6 +145,7 @@ class Progress:
         lines.append(f"{bar(self._ended, self._total)} {self._ended}/{self._total}{self._left()}{counts}")
         if names_:
             lines.append(f"  running: {_named(names_)}")
+        lines += [f"  {line}" for line in self._heard.lines(TELLING)]
         return lines
 
     def _sum(self) -> Counter[str]:

@@ -16,11 +16,10 @@ from typing import Any
 
 from msgspec import json, to_builtins
 
-from treadle.api import compare, runs
+from treadle.api import compare
 from treadle.api.compare import Comparison, Difference, Experiment, Query
-from treadle.cli import table
+from treadle.cli import show, table
 from treadle.cli.options import coloured
-from treadle.cli.summary import summary
 from treadle.errors import input_error
 from treadle.quantity import format_duration, format_size
 
@@ -79,8 +78,7 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _show(args: argparse.Namespace) -> None:
-    record = runs.get_run(_only(args, "a run") if args.names else "last")
-    print(json.format(json.encode(record)).decode() if args.json else summary(record, record.path, coloured()))
+    show.print_run(_only(args, "a run") if args.names else "last", args.json)
 
 
 def _compare(args: argparse.Namespace) -> None:
@@ -161,7 +159,8 @@ def _asked(args: argparse.Namespace) -> list[str]:
 def _experiments(found: Sequence[Experiment], asked: Sequence[str]) -> str:
     figures = [name for name in asked if name not in ("status", "pipeline", "seconds")]
     tagged = ["tags"] if any(one.tags for one in found) else []
-    head = ("run", "pipeline", "status", "began", "took", *figures, *tagged, "steps")
+    commits = ["commit"] if any(one.run.git for one in found) else []
+    head = ("run", "pipeline", "status", "began", "took", *figures, *tagged, *commits, "steps")
     rows = []
     for one in found:
         record = one.run
@@ -177,6 +176,7 @@ def _experiments(found: Sequence[Experiment], asked: Sequence[str]) -> str:
                 took,
                 *shown,
                 *([" ".join(one.tags)] if tagged else []),
+                *([f"{record.git[:8]}{'+' if record.git.endswith('+') else ''}"] if commits else []),
                 _fates(one),
             )
         )

@@ -6,12 +6,14 @@ treadle show last train
 
 import argparse
 
-from msgspec import json
+from msgspec import json, to_builtins
 
 from treadle.api import runs
+from treadle.cli.heard import curve, figure, told
 from treadle.cli.options import coloured
 from treadle.cli.summary import summary
-from treadle.domain.run import Items, StepRecord
+from treadle.domain.run import RUNNING, Items, StepRecord
+from treadle.domain.track import Track
 from treadle.quantity import format_duration, format_size
 
 
@@ -23,13 +25,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.step is None:
-        record = runs.get_run(args.run)
-        whole = json.format(json.encode(record)).decode() if args.json else summary(record, record.path, coloured())
-        print(whole)
+        print_run(args.run, args.json)
+        return 0
+    run = runs.get_run(args.run)
+    found = runs.tracks(run)
+    if args.step not in run.steps and args.step in found:  # it runs now
+        track = found[args.step]
+        lines = [f"{args.step}: running (attempt {track.attempt})", *_track(track)]
+        print(json.format(json.encode(track)).decode() if args.json else "\n".join(lines))
         return 0
     step = runs.get_step(args.step, args.run)
-    print(json.format(json.encode(step)).decode() if args.json else _step(step))
+    told = found.get(step.id)
+    if args.json:
+        plain = to_builtins(step) | ({"told": to_builtins(told)} if told else {})
+        print(json.format(json.encode(plain)).decode())
+    else:
+        print("\n".join([_step(step), *(_track(told) if told else [])]))
     return 0
+
+
+def print_run(run_id: str, as_json: bool) -> None:
+    """A run as a table, or as JSON; of one that is going on, what its running steps tell."""
+    record = runs.get_run(run_id)
+    if as_json:
+        print(json.format(json.encode(record)).decode())
+        return
+    lines = [summary(record, record.path, coloured())]
+    if record.git:
+        dirty = " with changes that were not committed" if record.git.endswith("+") else ""
+        lines.append(f"commit {record.git[:12]}{dirty}")
+    if record.status == RUNNING:
+        going = {step: track for step, track in runs.tracks(record).items() if step not in record.steps}
+        lines += [f"running: {step}  {told(track)}" for step, track in going.items()]
+    print("\n".join(lines))
+
+
+def _track(track: Track) -> list[str]:
+    lines = []
+    if track.progress is not None:
+        lines.append(
+            f"  progress {track.progress.done:g}" + (f" of {track.progress.total:g}" if track.progress.total else "")
+        )
+    for name, points in track.series.items():
+        first, last = points[0], points[-1]
+        shape = curve([point.value for point in points])
+        lines.append(
+            f"  curve    {name}: {figure(first.value)} at {first.step} → {figure(last.value)} at {last.step},"
+            f" {last.index + 1} values {shape}"
+        )
+    lines += [f"  note     {note.text}" for note in track.notes]
+    shown = [*(f"table {one.name}" for one in track.tables), *(f"plot {one.name}" for one in track.plots)]
+    return [*lines, *([f"  report   {', '.join(shown)} (treadle runs report)"] if shown else [])]
 
 
 def _items(items: Items) -> list[str]:

@@ -2,6 +2,7 @@
 
 treadle steps
 treadle steps train.estimator
+treadle steps --schema > .treadle/pipeline.schema.json
 """
 
 import argparse
@@ -15,20 +16,28 @@ from treadle.cli.options import coloured
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="STEP", help="the library step to explain")
-    parser.add_argument("--json", action="store_true", help="write it as JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="write it as JSON, with the JSON Schema of its parameters")
+    form.add_argument("--markdown", action="store_true", help="write it as a page of documentation")
+    form.add_argument("--schema", action="store_true", help="write the schema of pipeline files with these steps")
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.name:
+    if args.schema:
+        print(_json(library.editor_schema()))
+    elif args.name:
         found = library.explain(args.name)
-        print(json.format(json.encode(found)).decode() if args.json else _explained(found))
-        return 0
-    steps = library.list_steps()
-    if args.json:
-        print(json.format(json.encode(steps)).decode())
-        return 0
-    print(table.render(("step", "what it does"), [(s.name, s.summary) for s in steps], coloured()))
+        print(_json(found) if args.json else library.page(found) if args.markdown else _explained(found))
+    else:
+        steps = library.list_steps()
+        rows = [(step.name, step.summary) for step in steps]
+        listed = table.render(("step", "what it does"), rows, coloured())
+        print(_json(steps) if args.json else library.contents(steps) if args.markdown else listed)
     return 0
+
+
+def _json(value: object) -> str:
+    return json.format(json.encode(value)).decode()
 
 
 def _explained(step: library.LibraryStep) -> str:

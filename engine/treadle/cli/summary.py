@@ -1,6 +1,7 @@
 """The end of a run in one table: fates, times, metrics, gates and failures."""
 
 import shlex
+import time
 from collections.abc import Iterable, Mapping
 
 from treadle.cli import table
@@ -121,7 +122,7 @@ def _last_line(run: RunRecord) -> str:
     for step in run.steps.values():
         fates[step.fate] = fates.get(step.fate, 0) + 1
     counts = ", ".join(f"{fates[fate]} {word}" for fate, word in WORDS.items() if fate in fates)
-    took = format_duration(run.finished - run.started)
+    took = format_duration((run.finished or time.time()) - run.started)
     if set(fates) == {"hit"}:
         return f"nothing to do: {counts} ({took})"
-    return f"{run.status}: {counts} in {took}  [run {run.run_id}]"
+    return f"{run.status}: {counts or 'nothing yet'} in {took}  [run {run.run_id}]"

@@ -24,6 +24,15 @@ class CodeError(TreadleError):
         super().__init__(text)
 
 
+class UnknownName(CodeError):
+    """A module has no such function; `known` are its names, `certain` is False where it makes names as it runs."""
+
+    def __init__(self, text: str, hint: str, known: list[str], certain: bool) -> None:
+        self.known = known
+        self.certain = certain
+        super().__init__("unknown-function", text, hint)
+
+
 def find(module: str, folders: Sequence[str]) -> str | None:
     """The file of a module in the first folder that has it, a folder for a namespace package, or None."""
     relative = module.replace(".", os.sep)

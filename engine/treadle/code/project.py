@@ -66,7 +66,8 @@ class Project:
         if found is not None:
             return found[0]
         signature, read = self._signature(call)
-        shape = of_value([repr(signature.arguments), signature.accepts_any, signature.outputs, signature.metrics])
+        offers = [signature.accepts_any, signature.outputs, signature.metrics, signature.context]
+        shape = of_value([repr(signature.arguments), *offers])
         keep(self.files, "shape", key, shape, {*read, *map(os.path.dirname, read), self.root})
         return shape
 

@@ -4,9 +4,9 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from treadle.code.modules import CodeError, absolute
+from treadle.code.modules import CodeError, UnknownName, absolute
 from treadle.domain.location import Location
-from treadle.domain.signature import Argument, Signature
+from treadle.domain.signature import CONTEXT, Argument, Signature
 from treadle.errors import did_you_mean
 
 Tree = Callable[[str], tuple[ast.Module, str, bool]]  # module → tree, file as shown, is it a package
@@ -35,6 +35,7 @@ def read(module: str, name: str, tree_of: Tree) -> Signature:
         outputs=_fields(home, node.returns, tree_of, "NamedTuple"),
         metrics=_metrics(home, node, tree_of),
         doc=ast.get_docstring(node) or "",
+        context=_has_context(node.args),
     )
 
 
@@ -60,8 +61,30 @@ def _resolve(module: str, name: str, tree_of: Tree, depth: int) -> tuple[str, as
     if found is None:
         known = [n.name for n in _statements(tree.body) if isinstance(n, ast.FunctionDef)]
         hint = did_you_mean(name, known)
-        raise CodeError("unknown-function", f"'{shown}' has no function called '{name}'", hint)
+        text = f"'{shown}' has no function called '{name}'"
+        raise UnknownName(text, hint, _names(tree.body), not _makes_names(tree.body))
     return module, found
+
+
+def _names(body: list[ast.stmt]) -> list[str]:
+    """The public names that a module defines or imports."""
+    found: set[str] = set()
+    for node in _statements(body):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            found.update(alias.asname or alias.name for alias in node.names)
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def _makes_names(body: list[ast.stmt]) -> bool:
+    """Whether a module has names that its text does not show."""
+    for node in _statements(body):
+        if isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
+            return True
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            return True
+    return False
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -85,7 +108,11 @@ def _arguments(args: ast.arguments, skip_first: bool = False) -> tuple[Argument,
     ]
     found = found[1:] if skip_first else found
     found += [_argument(a, d, True, False) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)]
-    return tuple(found)
+    return tuple(argument for argument in found if argument.name != CONTEXT)
+
+
+def _has_context(args: ast.arguments) -> bool:
+    return any(arg.arg == CONTEXT for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs))
 
 
 def _argument(arg: ast.arg, default: ast.expr | None, keyword: bool, positional: bool) -> Argument:
@@ -112,7 +139,8 @@ def _of_class(module: str, name: str, node: ast.ClassDef, where: Location) -> Si
     arguments = _arguments(made.args, skip_first=True) if made else ()
     anything = made is None or made.args.kwarg is not None
     doc = ast.get_docstring(node) or ""
-    return Signature(module, name, where, arguments, anything, (), None, doc, True)
+    context = made is not None and _has_context(made.args)
+    return Signature(module, name, where, arguments, anything, (), None, doc, True, context)
 
 
 def _fields(module: str, returns: ast.expr | None, tree_of: Tree, base: str) -> tuple[str, ...]:

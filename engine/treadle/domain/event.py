@@ -53,6 +53,29 @@ class StepProgress(Event, frozen=True, tag="step_progress", kw_only=True):
     failed: int = 0
 
 
+class StepAdvanced(Event, frozen=True, tag="step_advanced", kw_only=True):
+    """How far a step says it is, through `ctx.progress`; `total` is 0 when that is not known."""
+
+    step: str
+    done: float
+    total: float = 0.0
+
+
+class Metric(Event, frozen=True, tag="metric", kw_only=True):
+    """New values of a metric of a running step, through `ctx.metric`: (step of the work, value), thinned out."""
+
+    step: str
+    name: str
+    points: tuple[tuple[int, float | None], ...]
+
+
+class Noted(Event, frozen=True, tag="noted", kw_only=True):
+    """A line of a running step, through `ctx.log`."""
+
+    step: str
+    text: str
+
+
 class ItemFailed(Event, frozen=True, tag="item_failed", kw_only=True):
     """An item of a step with `foreach` failed; it is tried again after `wait` seconds, or never if that is None."""
 

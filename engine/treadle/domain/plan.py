@@ -31,6 +31,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True):
     inputs: dict[str, tuple[Source, ...]] = {}
     listed: frozenset[str] = frozenset()
     outputs: tuple[Output, ...] = ()
+    context: bool = False  # the function has an argument `ctx`
     declared: bool = False  # the outputs were named by the user, so a tuple or dict is taken apart
     needs: tuple[str, ...] = ()
     condition: Text | None = None
@@ -55,6 +56,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True):
     retry: Retry = Retry()
     timeout: float | None = None
     resources: Resources = Resources()
+    champion: str = ""  # the model whose champion the step also judges, on the same data
 
 
 class Plan(Struct, frozen=True, kw_only=True):

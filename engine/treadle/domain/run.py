@@ -56,6 +56,7 @@ class StepRecord(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     log: str = ""
     items: Items | None = None
+    track: Artifact | None = None  # what the step told while it ran
     saved: int = 0  # steps that need not run, since this one ran and made what was known already
 
     @property
@@ -64,7 +65,10 @@ class StepRecord(Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):
-    """One run; `status` is ok, failed, interrupted or running; times are seconds since the epoch."""
+    """One run; `status` is ok, failed, interrupted or running; times are seconds since the epoch.
+
+    `git` is the commit of the project's tree, with a `+` when it had changes that were not committed.
+    """
 
     run_id: str
     pipeline: str

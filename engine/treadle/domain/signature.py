@@ -6,6 +6,8 @@ from msgspec import Struct
 
 from treadle.domain.location import Location
 
+CONTEXT = "ctx"  # the argument that is neither input nor parameter: what a step tells while it runs
+
 
 class Argument(Struct, frozen=True):
     """One argument of a function; `annotation` is source text, `default` source text too."""
@@ -23,7 +25,7 @@ class Argument(Struct, frozen=True):
 
 
 class Signature(Struct, frozen=True):
-    """A function as its source text shows it.
+    """A function as its source text shows it; `context` says that it has an argument `ctx`, which is not listed.
 
     `outputs` are the fields of the NamedTuple that the return annotation names, or empty;
     `metrics` are the metric names known from a TypedDict or a returned dict literal, None if unknown.
@@ -38,3 +40,4 @@ class Signature(Struct, frozen=True):
     metrics: tuple[str, ...] | None = None
     doc: str = ""
     is_class: bool = False
+    context: bool = False

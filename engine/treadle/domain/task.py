@@ -73,6 +73,7 @@ class Task(Struct, frozen=True, kw_only=True):
     memory: int | None = None
     devices: tuple[int, ...] | None = None  # the devices it may use, None when it asked for none
     isolation: str = "fresh"
+    track: str = ""  # where the step's `ctx` writes; empty when it has none
 
 
 class Failure(Struct, frozen=True):
@@ -128,3 +129,4 @@ class Outcome(Struct, frozen=True, kw_only=True):
     worker: int = 0
     usage: Usage = Usage()
     items: tuple[ItemOutcome, ...] = ()
+    track: Artifact | None = None  # what it told meanwhile, added by the run

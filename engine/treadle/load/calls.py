@@ -1,9 +1,10 @@
 """`uses`, `in` and `with` against the function: does it exist, and does it take what the step gives?"""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from treadle.code import CodeError, Project, accepts
+from treadle.code import CodeError, Project, accepts, culprit, plain
 from treadle.document.parse import Node
 from treadle.domain.signature import Argument, Signature
 from treadle.domain.spec import PipelineSpec, StepSpec
@@ -118,7 +119,7 @@ def _twice(facts: Facts, step: StepSpec) -> Iterator[Problem]:
 
 
 def _arguments(facts: Facts, step: StepSpec, shape: _Shape) -> Iterator[Problem]:
-    cells = _free_cells(step)
+    cells = free_cells(step)
     given = {**step.inputs, **step.params, **cells}
     missing = [name for name in shape.required if name not in given]
     for key, names in (("in", step.inputs), ("with", step.params), ("matrix", cells)):
@@ -139,7 +140,7 @@ def _arguments(facts: Facts, step: StepSpec, shape: _Shape) -> Iterator[Problem]
         yield _missing(facts, step, shape, missing)
 
 
-def _free_cells(step: StepSpec) -> dict[str, tuple[Any, ...]]:
+def free_cells(step: StepSpec) -> dict[str, tuple[Any, ...]]:
     """The names of the matrix that are arguments, because no placeholder uses them."""
     if not step.matrix:
         return {}
@@ -196,15 +197,36 @@ def _parameter(facts: Facts, step: StepSpec, shape: _Shape, argument: Argument) 
         return
     if argument.annotation is None:
         return
-    for value in _values(facts, step, step.params[name]):
+    for value in values_of(facts, step, step.params[name]):
         if accepts(argument.annotation, value) is False:
-            node = facts.places.value("steps", step.id, "with", name)
-            text = f"'{name}' of '{step.uses.text}' takes {argument.annotation}, not {_shown(value)}"
-            yield facts.places.problem("wrong-argument-type", text, node, _how(step.params[name], value))
+            inside = culprit(argument.annotation, value)
+            node = facts.places.value("steps", step.id, "with", name, *inside)
+            part, written = _part(value, inside), _part(step.params[name], inside)
+            blamed = f": {_shown(part)} does not fit" if inside else f", not {_shown(value)}"
+            text = f"'{name}' of '{step.uses.text}' takes {plain(argument.annotation)}{blamed}"
+            hint = _how(written, part) or _choice(argument.annotation, value)
+            yield facts.places.problem("wrong-argument-type", text, node, hint)
             return
 
 
-def _values(facts: Facts, step: StepSpec, value: Any) -> list[Any]:
+def _part(value: Any, path: tuple[str | int, ...]) -> Any:
+    """What stands there; a text where a placeholder stands for a list or a map."""
+    for step in path:
+        if isinstance(value, str):
+            return value
+        value = value[step]
+    return value
+
+
+def _choice(annotation: str, value: Any) -> str:
+    """The word of a Literal that a misspelt one is nearest to."""
+    if not annotation.startswith("Literal[") or not isinstance(value, str):
+        return ""
+    hint = did_you_mean(value, re.findall(r"'([^']*)'", annotation))
+    return hint if hint.startswith("did you mean") else ""
+
+
+def values_of(facts: Facts, step: StepSpec, value: Any) -> list[Any]:
     """The values that a parameter can have; none where a placeholder's value is known only to a run."""
     if type(value) in (int, float, bool) or value is None:
         return [value]

@@ -62,6 +62,8 @@ class Facts(Struct, frozen=True):
         values = [name for name in names if name != METRICS]
         has_none = METRICS not in names and len(values) != 1
         signature = self.signatures.get(step.id)
+        if signature is not None and signature.context:
+            return None  # it may tell any through `ctx`
         if step.outputs is None or signature is None:
             return () if has_none else signature.metrics if signature is not None else None
         # With declared outputs a returned dict literal may be the outputs themselves.

@@ -6,7 +6,8 @@ load_pipeline
 ├── grammar.check      shape
 ├── build.build        PipelineSpec
 ├── calls.read_signatures
-└── check.check        meaning
+├── check.check        meaning
+└── named.check        what values name in installed packages
 """
 
 import os
@@ -23,7 +24,7 @@ from treadle.document.pipeline import PIPELINE
 from treadle.domain.signature import Signature
 from treadle.domain.spec import PipelineSpec
 from treadle.errors import Problem
-from treadle.load import source
+from treadle.load import named, source
 from treadle.load.build import build
 from treadle.load.calls import read_signatures
 from treadle.load.check import check
@@ -79,7 +80,7 @@ def check_tree(node: Node, problems: list[Problem], shown: str, context: Context
     catalog = context.catalog
     signatures, unread = read_signatures(spec, places, catalog.steps, context.project)
     facts = Facts(spec, places, context.root, catalog.steps, catalog.executors, signatures, _broken(node, shape))
-    meaning = [*quantities, *unread, *check(facts)]
+    meaning = [*quantities, *unread, *check(facts), *named.check(facts, context.project)]
     return Loaded(spec, in_order([*shape, *_elsewhere(meaning, shape)]), signatures)
 
 

@@ -24,6 +24,9 @@ from treadle.settings import Settings
 
 Env = Callable[[str], str | None]
 
+CHAMPION = "champion."
+DEPLOY = "deploy.model"
+
 
 def make_plan(
     spec: PipelineSpec,
@@ -96,6 +99,8 @@ class _Maker:
         self._settings = settings
         self._env = env
         self._outputs = {name: outputs_of(step, signatures.get(name)) for name, step in spec.steps.items()}
+        deploying = [step for step in spec.steps.values() if step.uses and step.uses.text == DEPLOY]
+        self._deployed = sorted({str(self._fill(step, step.params.get("name", ""), {})) for step in deploying})
         self._main = {name: main_output(outputs) for name, (outputs, _) in self._outputs.items()}
 
     def matrix(self, step: StepSpec) -> list[PlannedStep]:
@@ -144,6 +149,7 @@ class _Maker:
             listed=step.listed,
             outputs=tuple(Output(o.name, self._fill(step, o.path, cell), o.codec) for o in outputs),
             declared=declared,
+            context=step.id in self._signatures and self._signatures[step.id].context,
             needs=self._needs(step, inputs, foreach),
             condition=step.condition,
             gates=() if cell else step.gates,
@@ -166,7 +172,16 @@ class _Maker:
             retry=step.retry or Retry(),
             timeout=step.timeout,
             resources=step.resources or Resources(),
+            champion="" if cell else self._champion(step),
         )
+
+    def _champion(self, step: StepSpec) -> str:
+        """The model that a gate's `champion.X` is about, where the step can judge it: the one that is deployed here."""
+        signature = self._signatures.get(step.id)
+        named = any(CHAMPION in gate.text for gate in step.gates)
+        if not named or signature is None or "champion" in step.inputs or len(self._deployed) != 1:
+            return ""
+        return self._deployed[0] if any(argument.name == "champion" for argument in signature.arguments) else ""
 
     def _each(
         self, step: StepSpec, foreach: Source, inputs: Mapping[str, tuple[Source, ...]], params: Mapping[str, Any]

@@ -7,9 +7,10 @@ from typing import Any
 from msgspec import Struct
 
 from treadle.domain.plan import Plan
-from treadle.domain.run import RunRecord, StepRecord
+from treadle.domain.run import RUNNING, RunRecord, StepRecord
+from treadle.domain.track import Track
 from treadle.quantity import format_duration, format_size
-from treadle.report import dag, gantt, plots, sections
+from treadle.report import dag, gantt, plots, sections, tracks
 from treadle.report.page import Page, Section
 from treadle.report.sections import Block
 
@@ -20,19 +21,20 @@ MOST_BARS = 12
 class Told(Struct, frozen=True, kw_only=True):
     """All that a page of a run tells; whoever asks has looked it up.
 
-    `reports` maps a step to what it reported; `curves` a step to its series, name → [(x, y)]; `changes` are rows
+    `reports` maps a step to what it reported; `tracks` a step to what it told while it ran; `changes` are rows
     (name, before, after) against the run `before`; `code` are source diffs by definition; `lineage` rows
     (name, digest, first seen, run).
     """
 
     run: RunRecord
+    until: float  # its end, or now
     plan: Plan | None = None
     tags: tuple[str, ...] = ()
     before: str = ""
     changes: tuple[tuple[str, str, str], ...] = ()
     code: Mapping[str, str] = {}
     reports: Mapping[str, Mapping[str, Any]] = {}
-    curves: Mapping[str, Mapping[str, list[tuple[float, float]]]] = {}
+    tracks: Mapping[str, Track] = {}
     lineage: tuple[tuple[str, str, str, str], ...] = ()
 
 
@@ -46,6 +48,7 @@ def page(told: Told) -> Page:
         Section("Metrics", _metrics(told)),
         Section(f"Changes since {told.before}" if told.before else "Changes", _changes(told)),
         *(Section(f"Report of {step}", tuple(sections.blocks(found))) for step, found in told.reports.items()),
+        *(Section(f"Told by {step}", tracks.blocks(track)) for step, track in told.tracks.items()),
         Section("Every step", (_table(run),)),
         Section("Lineage", _lineage(told)),
     )
@@ -61,11 +64,11 @@ def _facts(told: Told) -> tuple[tuple[str, str], ...]:
     used = sum(step.usage.cpu_seconds for step in run.steps.values())
     memory = max((step.usage.peak_memory for step in run.steps.values()), default=0)
     return (
-        ("took", format_duration(run.finished - run.started)),
+        ("running for" if run.status == RUNNING else "took", format_duration(told.until - run.started)),
         *counts,
         *((("CPU", format_duration(used)),) if used else ()),
         *((("most memory of a step", format_size(memory)),) if memory else ()),
-        *((("commit", run.git[:12] + (" +" if run.git.endswith("+") else "")),) if run.git else ()),
+        *((("commit", run.git[:12] + (" and changes" if run.git.endswith("+") else "")),) if run.git else ()),
         *((name, str(value)) for name, value in list(run.params.items())[:8]),
     )
 
@@ -86,9 +89,7 @@ def _pictures(told: Told) -> tuple[Block, ...]:
 
 
 def _metrics(told: Told) -> tuple[Block, ...]:
-    found = []
-    for step, series in told.curves.items():
-        found += [Block(f"{step}: {name}", plots.lines({"": points}, name)) for name, points in series.items()]
+    found = tracks.curves(told.tracks)
     compared = _matrix(told.run)
     rows = tuple(
         (step.id, name, f"{value:.6g}") for step in told.run.steps.values() for name, value in step.metrics.items()

@@ -17,6 +17,7 @@ from treadle.run.changes import in_words
 from treadle.run.sources import Sources
 from treadle.store import Result, Store
 
+CHAMPION = "champion"  # the alias, and the input that receives it
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
 
 
@@ -51,6 +52,7 @@ class Decider:
         self._forced = forced
         self._now = now
         self.sources = Sources(plan, store, project.root, absent or {})
+        self._champions: dict[str, Artifact | None] = {}
         self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
 
@@ -81,7 +83,22 @@ class Decider:
         for port, sources in step.inputs.items():
             digests = [self._digest(source, outputs) for source in sources]
             inputs[port] = keys.inputs_digest(digests, port in step.listed)
+        champion = self.champion(step, outputs)
+        if champion is not None:
+            inputs[CHAMPION] = f"{champion.codec}:{champion.digest}"
         return keys.step_key(step, code, inputs)
+
+    def champion(self, step: PlannedStep, outputs: Outputs) -> Artifact | None:
+        """The champion's artifact for a step that judges it beside its own model; None for the very same model."""
+        if not step.champion:
+            return None
+        if step.champion not in self._champions:
+            version = self._store.models.alias(step.champion, CHAMPION)
+            self._champions[step.champion] = version.artifact if version is not None else None
+        found = self._champions[step.champion]
+        sources = [source for each in step.inputs.values() for source in each if source.step is not None]
+        own = {outputs[source.step or ""][source.output].digest for source in sources}
+        return None if found is None or found.digest in own else found
 
     def changed(self, step: PlannedStep, key: StepKey, but: Source | None = None) -> str:
         """What the step reads that is not what it was when the key was made, in words, or nothing.

@@ -58,6 +58,7 @@ class Ends:
             key=decision.key.digest,
             outputs=result.outputs,
             metrics=result.metrics,
+            track=result.track,
         )
         self.done(step, done)
 
@@ -176,6 +177,7 @@ class Ends:
                 failure=failure,
                 usage=outcome.usage if outcome else Usage(),
                 log=log if outcome else "",
+                track=outcome.track if outcome else None,
             )
         )
         self.journal.skip(consequence)
@@ -213,4 +215,5 @@ def _result(run: RunRecord, decision: Decision, done: StepRecord) -> Result:
         created=done.finished,
         seconds=done.seconds,
         usage=done.usage,
+        track=done.track,
     )

@@ -114,7 +114,13 @@ class _Details:
             return structs.replace(change, diff=self._source(change))
         if change.kind == "param" and change.before is not None and change.name in self._plan.params:
             return structs.replace(change, remedy=f"{change.remedy} (-p {change.name}={_bare(change.before)})")
-        if change.kind == "input" and change.before and change.after and change.name in step.inputs:
+        if (
+            change.kind == "input"
+            and change.before
+            and change.after
+            and change.name in step.inputs
+            and change.name in step.inputs
+        ):
             return self._input(step, change, change.before)
         return change
 

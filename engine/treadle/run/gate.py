@@ -9,6 +9,7 @@ from treadle import expression
 from treadle.domain.plan import PlannedStep
 from treadle.domain.run import GateVerdict, StepRecord
 
+BESIDE = "champion_"  # how a step names what it measured of the champion
 Metrics = Mapping[str, Mapping[str, float]]  # step → its metrics
 
 
@@ -23,16 +24,18 @@ def judge(
 ) -> list[GateVerdict]:
     """Each rule of a step's gate with its verdict.
 
-    A rule that names `champion` holds as long as no model serves under that alias.
+    `champion.X` is what the step itself measured of the champion on the same data, its metric `champion_X`; a rule
+    that names it holds as long as no other model serves under that alias.
     """
-    values = _values(params, metrics) | dict(own)
+    beside = {f"champion.{name.removeprefix(BESIDE)}": value for name, value in own.items() if name.startswith(BESIDE)}
+    values = _values(params, metrics) | dict(own) | beside
     verdicts = []
     for gate in step.gates:
         tree = expression.parse(gate.text)
         used = list(dict.fromkeys(name for name, _ in expression.names(tree)))
         seen = {name: float(values[name]) for name in used if isinstance(values.get(name), int | float)}
         if any(name.startswith("champion.") and name not in values for name in used):
-            verdicts.append(GateVerdict(gate.text, True, seen, "no champion yet"))
+            verdicts.append(GateVerdict(gate.text, True, seen, "no other champion"))
             continue
         try:
             verdicts.append(GateVerdict(gate.text, bool(expression.evaluate(tree, values)), seen))

@@ -36,13 +36,12 @@ class StepFailed(TreadleError):
 # functions
 
 
-def call_function(call: str, inputs: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
-    """Import `module:qualname` and call it; inputs and parameters are keyword arguments, but for positional-only ones.
+def call_function(call: str, arguments: dict[str, Any]) -> Any:
+    """Import `module:qualname` and call it with keyword arguments, but for positional-only ones.
 
     Raises StepFailed when there is no such function, and whatever the import and the function raise.
     """
     function = find_function(call)
-    arguments = {**inputs, **params}
     code = getattr(function, "__code__", None)
     names = code.co_varnames[: code.co_posonlyargcount] if code is not None else ()
     leading = []

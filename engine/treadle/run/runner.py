@@ -10,16 +10,18 @@ run_plan
     └── Journal                             events, one way; results in one transaction
 """
 
+from msgspec import structs
+
 from treadle.code import Project
 from treadle.domain import run as record
 from treadle.domain.event import RunStarted, StepStarted
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.run import RunRecord, StepRecord
-from treadle.domain.task import Failure, Outcome, Task
+from treadle.domain.task import Failure, Outcome, Stored, Task
 from treadle.errors import InputError, Interrupted
 from treadle.expression import ExpressionError
 from treadle.run import estimate, gate
-from treadle.run.decide import Decision
+from treadle.run.decide import CHAMPION, Decision
 from treadle.run.dispatch import Dispatch, Machine
 from treadle.run.ends import Ends, lease_of
 from treadle.run.fanout import Fanout
@@ -28,6 +30,7 @@ from treadle.run.journal import Clock, Journal, Notify
 from treadle.run.queue import Kind, Queue, kind_of
 from treadle.run.selection import Selection
 from treadle.run.tasks import inputs_of
+from treadle.run.tracks import OFTEN, Tracks
 from treadle.store import Store
 
 RENEW = 20.0  # seconds after which leases are renewed while nothing happens
@@ -91,6 +94,7 @@ class _Runner:
         self.interrupts = interrupts
         self.journal = ends.journal
         self.fanout = Fanout(store, ends, dispatch)
+        self.tracks = Tracks(store.objects, ends.journal)
         self.elsewhere: dict[str, Decision] = {}  # keys that another run is computing now
         self.queue = Queue()
 
@@ -105,8 +109,11 @@ class _Runner:
         while not self.ends.schedule.over:
             self.interrupts.check()
             self.ends.schedule.wake(self.journal.steady())
-            for name in self.ends.schedule.take():
+            ready = self.ends.schedule.take()
+            for name in ready:
                 self._decide(self.ends.steps[name])
+            if ready:  # what made them ready is durable before they begin
+                self.ends.flush(False)
             self._submit()
             self.ends.flush(self.dispatch.used or self.ends.schedule.over)
             self._tell_progress()
@@ -225,10 +232,15 @@ class _Runner:
     def _begin(self, step: PlannedStep, decision: Decision) -> None:
         attempt = self.ends.schedule.attempts[step.id] + 1
         inputs = inputs_of(step, self.ends.decider.sources.data, self.ends.outputs)
+        champion = self.ends.decider.champion(step, self.ends.outputs)
+        if champion is not None:
+            inputs[CHAMPION] = (Stored(champion),)
         expected = self.ends.seconds.get(step.id)
         self.journal.tell(StepStarted, step=step.id, reason=decision.reason, attempt=attempt, expected=expected)
         self.ends.pace.begin(step.id, self.journal.clock())
-        self.dispatch.submit(self.ends.tasks.task(step, inputs, attempt), step)
+        task = self.ends.tasks.task(step, inputs, attempt)
+        self.tracks.follow(task)
+        self.dispatch.submit(task, step)
 
     def _wake_at(self) -> float | None:
         pause = self.ends.schedule.wake_at()
@@ -242,10 +254,13 @@ class _Runner:
             timeout = max(0.0, min(timeout, wake - self.journal.steady()))
         if self.elsewhere:
             timeout = min(timeout, POLL)
+        if self.tracks:
+            timeout = min(timeout, OFTEN)
         with self.interrupts.waiting():
             ended = self.dispatch.wait(timeout)
         for task, outcome in ended:
             self._outcome(task, outcome)
+        self.tracks.tell()
         self.store.leases.renew()
         for name, decision in list(self.elsewhere.items()):
             if not self.store.leases.busy(lease_of(self.ends.steps[name], decision)):
@@ -260,6 +275,7 @@ class _Runner:
             return
         step = self.ends.steps[task.step_id]
         decision = self.ends.decisions[step.id]
+        outcome = structs.replace(outcome, track=self.tracks.ended(task)) if task.track else outcome
         if outcome.failure is not None:
             self.store.leases.release([lease_of(step, decision)])
             if outcome.failure.kind == "input" and self.ends.repair(step):
@@ -278,5 +294,6 @@ class _Runner:
             finished=outcome.finished,
             usage=outcome.usage,
             log=task.log,
+            track=outcome.track,
         )
         self.ends.finished(step, decision, done)

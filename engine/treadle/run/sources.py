@@ -15,6 +15,7 @@ from treadle.store.data import absent_data
 from treadle.store.predictions import Window, empty_window, find_window, model_folder
 
 if TYPE_CHECKING:
+    from treadle.store.mlflow import Tracked
     from treadle.store.remote import Remote
 
 
@@ -52,7 +53,7 @@ class Sources:
         for name in dict.fromkeys(_names(step)):
             entry, data = self._plan.data[name], self.data(name)
             if entry.kind == "url":
-                self._data[name] = self._remote().fetch(entry, data)
+                self._data[name] = self._remote(entry).fetch(entry, data)
             elif name in self._windows and not os.path.exists(data.paths[0]):
                 from treadle.store.predictions.parquet import write_window  # lazy: only pipelines that read predictions
 
@@ -71,7 +72,7 @@ class Sources:
         if source.kind == "model":
             return self._card(name, source)
         if source.kind == "url":
-            return self._remote().data(source)
+            return self._remote(source).data(source)
         return self._store.files.data(self._root, source)
 
     def _window(self, name: str, source: DataSource) -> Data:
@@ -110,10 +111,16 @@ class Sources:
             settled=True,
         )
 
-    def _remote(self) -> "Remote":
-        from treadle.store.remote import Remote  # lazy: only for data behind a URL
+    def _remote(self, source: DataSource) -> "Remote | Tracked":
+        from treadle.store.url import is_mlflow  # lazy: only for data behind a URL
 
         store = self._store
+        if is_mlflow(source.target):
+            from treadle.store.mlflow import Tracked  # lazy: only for data on an MLflow server
+
+            return Tracked(store.folder, store.files.tell)
+        from treadle.store.remote import Remote  # lazy: only for data behind a URL
+
         return Remote(store.folder, store.objects, store.memo, store.files, store.files.tell)
 
 

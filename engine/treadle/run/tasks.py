@@ -7,6 +7,7 @@ from treadle.digest import of_bytes
 from treadle.domain.artifact import Artifact
 from treadle.domain.plan import PlannedStep
 from treadle.domain.task import Element, Files, Item, Stored, Task
+from treadle.run.tracks import SUFFIX
 from treadle.store import Data, Store
 
 LONGEST = 150  # bytes of a file's name; those that are longer are cut, and carry a digest
@@ -33,6 +34,10 @@ class Tasks:
         """Where a step's output is kept."""
         return os.path.join(self._store.folder, "logs", self._run_id, f"{file_name(step)}.log")
 
+    def track(self, step: str) -> str:
+        """Where a step writes what it tells while it runs."""
+        return os.path.join(self._store.folder, "logs", self._run_id, f"{file_name(step)}{SUFFIX}")
+
     def _make(self, step: PlannedStep, inputs: Inputs, name: str, attempt: int, items: tuple[Item, ...] = ()) -> Task:
         return Task(
             run_id=self._run_id,
@@ -57,6 +62,7 @@ class Tasks:
             cpu=step.resources.cpu,
             memory=step.resources.memory,
             isolation=step.isolation,
+            track=self.track(step.id) if step.context else "",
         )
 
 

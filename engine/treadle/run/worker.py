@@ -4,6 +4,7 @@ perform
 ├── _entered                    the step's folder, import path and environment, for as long as it runs
 ├── masked                      its output, without the values of its secrets
 ├── _input                      artifacts → values, files → paths
+├── Context                     what a function with `ctx` tells while it runs
 ├── call_function | run_command
 ├── take_apart                  what was returned → outputs by name
 ├── encode                      values → artifacts
@@ -24,6 +25,7 @@ from msgspec import structs
 
 from treadle.authoring import Codec
 from treadle.domain.artifact import Artifact
+from treadle.domain.signature import CONTEXT
 from treadle.domain.spec import Output
 from treadle.domain.task import Failure, Files, Given, Item, ItemOutcome, Outcome, Stored, Task
 from treadle.errors import CodecError, StoreError, TreadleError
@@ -31,6 +33,7 @@ from treadle.executors.output import Mask, masked
 from treadle.plugins import Catalog
 from treadle.quantity import format_size
 from treadle.run.batch import perform_items
+from treadle.run.context import Context, number
 from treadle.run.fresh import compile_afresh
 from treadle.run.invoke import StepFailed, call_function, failure_of, render, run_command
 from treadle.run.lazy import LazyList, wants_lazily
@@ -64,7 +67,7 @@ def perform(task: Task) -> Outcome:
                 if task.items:
                     items = perform_items(task, lambda own, item: _attempt(own, item, objects, mask))
                 else:
-                    outputs, metrics = _work(task, objects)
+                    outputs, metrics = _work(task, objects, mask)
             objects.sync()
     except BaseException as error:  # noqa: BLE001  # the border: a step may raise anything
         outputs, metrics, failure = {}, {}, _masked(mask, _explained(task, error))
@@ -93,7 +96,7 @@ def _attempt(task: Task, item: Item, objects: Objects, mask: Mask) -> ItemOutcom
         os.environ["TREADLE_SCRATCH"] = os.environ["TMPDIR"] = task.scratch
         _forget_temporary_folder()
         given = dict.fromkeys(task.each, (item.element,))
-        outputs, metrics = _work(structs.replace(task, inputs={**task.inputs, **given}), objects)
+        outputs, metrics = _work(structs.replace(task, inputs={**task.inputs, **given}), objects, mask)
     except BaseException as error:  # noqa: BLE001  # the border: a step may raise anything
         outputs, metrics, failure = {}, {}, _masked(mask, _explained(task, error))
     finished = time.time()
@@ -102,14 +105,27 @@ def _attempt(task: Task, item: Item, objects: Objects, mask: Mask) -> ItemOutcom
     )
 
 
-def _work(task: Task, objects: Objects) -> Made:
+def _work(task: Task, objects: Objects, mask: Mask) -> Made:
     if task.kind == "command":
         return _perform_command(task, objects)
-    inputs = {port: _input(task, port, objects) for port in task.inputs}
-    returned = call_function(task.call, inputs, task.params)
+    arguments = {port: _input(task, port, objects) for port in task.inputs} | task.params
+    told: dict[str, float] = {}
+    if task.track:
+        told, returned = _call_with_context(task, arguments, mask)
+    else:
+        returned = call_function(task.call, arguments)
     values = take_apart(returned, task.outputs, task.declared)
-    metrics = metrics_of(values)
+    metrics = told | metrics_of(values)
     return {output.name: _stored(task, output, values[output.name], objects) for output in task.outputs}, metrics
+
+
+def _call_with_context(task: Task, arguments: dict[str, Any], mask: Mask) -> tuple[dict[str, float], Any]:
+    context = Context(task, mask)
+    try:
+        returned = call_function(task.call, arguments | {CONTEXT: context})
+    finally:
+        context.close()
+    return context.last, returned
 
 
 # surroundings
@@ -277,19 +293,8 @@ def metrics_of(values: Mapping[str, Any]) -> dict[str, float]:
             kind = type(source).__qualname__
             raise StepFailed("output", f"the output 'metrics' must be a mapping of names to numbers, not a {kind}")
         return {}
-    numbers = {str(name): _number(value) for name, value in source.items()}
+    numbers = {str(name): number(value) for name, value in source.items()}
     return {name: value for name, value in numbers.items() if value is not None}
-
-
-def _number(value: Any) -> float | None:
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()  # a scalar of numpy, or an array without dimensions
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
 
 
 def _stored(task: Task, output: Output, value: Any, objects: Objects) -> Artifact:

@@ -65,6 +65,8 @@ class FileDigests:
 
     def changed(self, data: Data) -> bool:
         """Whether the files of a data entry, their names or their content, are not what they were."""
+        if not data.target:
+            return False  # a copy of ours, under the name of its identity
         again = list_path(data.root, data.target)
         if again is None or again.names != data.names:
             return True

@@ -77,6 +77,11 @@ class History:
         sql = "UPDATE runs SET status = ?, finished = ? WHERE run_id = ?"
         self._database.write(lambda: self._database.change(sql, (status, finished, run_id)))
 
+    def set_git(self, run_id: str, git: str) -> None:
+        """Record what became known of the project's tree while the run went on."""
+        sql = "UPDATE runs SET git = ? WHERE run_id = ?"
+        self._database.write(lambda: self._database.change(sql, (git, run_id)), durable=False)
+
     def get(self, run_id: str) -> RunRecord | None:
         """A run with its steps, by id, by the beginning of it, or `last`; None when there is none.
 

@@ -227,6 +227,9 @@ class Objects:
         if time.time() - found.st_mtime > RECENT:
             with suppress(OSError):
                 os.utime(place)
+        else:  # whoever stored it may have died before its name was durable
+            with self._lock:
+                self._unsynced.update((os.path.dirname(place), self.folder, self._state))
         return True
 
     def _content(self, digest: str) -> bytes:

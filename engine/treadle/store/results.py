@@ -29,6 +29,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: float = 0.0
     seconds: float = 0.0
     usage: Usage = Usage()
+    track: Artifact | None = None
 
 
 class Results:

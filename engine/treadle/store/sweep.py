@@ -72,6 +72,8 @@ def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float
             kept_keys.add(record.key)
             for artifact in record.outputs.values():
                 kept.update(store.objects.parts(artifact))
+            if record.track is not None:
+                kept.add(record.track.digest)
     for name in store.models.names():
         for version in store.models.versions(name):
             kept.update(store.objects.parts(version.artifact))
@@ -185,6 +187,8 @@ def stored_sizes(store: Store) -> dict[str, int]:
 def _parts(store: Store, result: Result) -> Iterator[str]:
     for artifact in result.outputs.values():
         yield from store.objects.parts(artifact)
+    if result.track is not None:
+        yield result.track.digest
 
 
 def _stored(folder: str) -> Iterator[tuple[str, str]]:

@@ -5,11 +5,17 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 SECRET = re.compile(r"(?i)token|key|secret|sig|pass|pwd|auth|cred|session|jwt|expires|x-amz-|x-goog-|^s[a-z]$|^code$")
 HIDDEN = "…"
+MLFLOW = ("models", "runs", "mlflow-artifacts")
 
 
 def shown(url: str) -> str:
     """The URL without user, password, fragment and the values of parameters whose names look like secrets."""
     return "::".join(_shown(part) for part in url.split("::"))
+
+
+def is_mlflow(url: str) -> bool:
+    """Whether an address is one of MLflow's own, such as `models:/churn@champion`."""
+    return url.partition(":/")[0] in MLFLOW
 
 
 def without_secrets(text: str, url: str) -> str:
