@@ -48,7 +48,7 @@ def fit(rows: pd.DataFrame) -> Any:
         rows,
         estimator="sklearn.ensemble.HistGradientBoostingRegressor",
         target="pickups",
-        params={"max_iter": 150, "loss": "absolute_error"},
+        params={"max_iter": 100, "loss": "absolute_error"},
         drop=["hour"],
         preprocess={"categorical": {"encode": "ordinal"}},
         cv=0,
