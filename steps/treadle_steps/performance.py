@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from treadle.authoring import StepError
+from treadle_steps.reference import opened
 from treadle_steps.refusals import need_columns, one_of, table
 from treadle_steps.windows import seconds, stamps
 
@@ -60,7 +61,7 @@ def performance(
     one_of(loss, LOSSES, "loss")
     frame = table(current, "current")
     need_columns(frame, [at, prediction, outcome], "the column", "the current table")
-    usual, most = _usual(reference, prediction, outcome, loss, range)
+    usual, most = _usual(opened(reference), prediction, outcome, loss, range)
     times = stamps(frame[at])
     final = times + seconds(delay, "delay") <= times.max()
     ripe = frame[final]

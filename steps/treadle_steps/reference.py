@@ -1,5 +1,7 @@
 """What current rows are compared with: a table, or the card of a model version; its bins, history and seasons."""
 
+import json
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +27,7 @@ class Reference(NamedTuple):
 
 def read(reference: Any, columns: list[str] | None, at: str | None, every: float, min_rows: int) -> Reference:
     """The reference of a table or card; a table's own windows are profiled when it has the column `at`."""
+    reference = opened(reference)
     if isinstance(reference, dict):
         profile = reference.get("profile")
         if not isinstance(profile, dict) or not profile:
@@ -38,6 +41,17 @@ def read(reference: Any, columns: list[str] | None, at: str | None, every: float
     profiles = {name: psi.freeze(frame[name]) for name in names}
     starts, history = past_windows(frame, profiles, at, every, min_rows)
     return Reference(profiles, starts, history, None, frame)
+
+
+def opened(reference: Any) -> Any:
+    """A card that came as the path of a JSON file, as `data: {model: …}` hands it over; anything else as it is."""
+    if not isinstance(reference, str | os.PathLike) or not str(reference).endswith(".json"):
+        return reference
+    try:
+        with open(reference, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError) as error:
+        raise StepError(f"the reference {reference} cannot be read: {error}") from None
 
 
 def past_windows(

@@ -9,6 +9,7 @@ from msgspec import Struct, structs, to_builtins
 
 from treadle.api.project import Project, open_project
 from treadle.api.tracking import mirror_aliases
+from treadle.control import rollouts
 from treadle.domain.model import CHAMPION, ROLLBACK, AliasEvent, ModelVersion, Quarantine, earlier
 from treadle.errors import InputError, did_you_mean, input_error
 from treadle.plugins import Catalog
@@ -90,7 +91,7 @@ def promote(move: Move, force: bool = False, path: str | os.PathLike[str] = ".")
             until = time.strftime("%Y-%m-%d %H:%M", time.localtime(barred.until))
             text = f"{move.name} version {move.version} is in quarantine until {until}: {barred.reason}"
             raise input_error("quarantined-model", text, None, "--force promotes it all the same")
-        moved = store.models.move(move)
+        moved = _by_hand(store, store.models.move(move))
     mirror_aliases(project)
     return moved
 
@@ -123,9 +124,16 @@ def rollback(move: Move, quarantine: float | None = None, path: str | os.PathLik
                 reason=move.reason,
             )
             store.models.quarantine(entry)
-        moved = store.models.move(structs.replace(move, version=before, kind=ROLLBACK))
+        moved = _by_hand(store, store.models.move(structs.replace(move, version=before, kind=ROLLBACK)))
     mirror_aliases(project)
     return moved
+
+
+def _by_hand(store: Store, event: AliasEvent) -> AliasEvent:
+    """A person who moves the champion has the last word: its rollout ends; part of the caller's transaction."""
+    if event.alias == CHAMPION:
+        rollouts.step_aside(store, event.name, f"version {event.new} was made champion by hand", event.at)
+    return event
 
 
 def compare(before: str, after: str, path: str | os.PathLike[str] = ".") -> list[Difference]:

@@ -73,6 +73,7 @@ def run(
     request: Request | None = None,
     notify: Callable[[Event], None] = lambda event: None,
     words: Sequence[str] = (),
+    known_as: str = "",
 ) -> RunRecord:
     """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted.
 
@@ -80,7 +81,8 @@ def run(
     to do then leaves a stamp for the next such command.
 
     With `locked` in the request it raises LockDiffers when anything is not as locked, before anything runs, or
-    after it when a step made something else.
+    after it when a step made something else. `known_as` names the run before it begins, for whoever must write that
+    down first.
     """
     project = open_project(path)
     wanted = request or Request()
@@ -91,7 +93,7 @@ def run(
     project.store.results.preload(made.pipeline)
     machine = machine_for(project, made, wanted)
     with _warmed(machine, asked is not None and stamping.drop(project, asked)) as warm:
-        finished = walk(project, made, warm, selection, notify)
+        finished = walk(project, made, warm, selection, notify, known_as)
     if locked is not None:
         from treadle.run.locked import unequal  # lazy: only with a lock
 
@@ -104,10 +106,15 @@ def run(
 
 
 def walk(
-    project: Project, made: Plan, machine: Machine, selection: Selection, notify: Callable[[Event], None]
+    project: Project,
+    made: Plan,
+    machine: Machine,
+    selection: Selection,
+    notify: Callable[[Event], None],
+    known_as: str = "",
 ) -> RunRecord:
     """Run a plan once and return the record, with the state of git, which looks at the tree while the steps run."""
-    start = begin(project, made)
+    start = begin(project, made, known_as)
     tree = Tree(project.root)
 
     def make(name: str) -> Executor:
@@ -142,11 +149,11 @@ def _warmed(machine: Machine, early: bool) -> Iterator[Machine]:
         ready.close()  # a second time, unless nothing had to run after all
 
 
-def begin(project: Project, made: Plan) -> RunRecord:
-    """The record of a run of this plan that begins now."""
+def begin(project: Project, made: Plan, known_as: str = "") -> RunRecord:
+    """The record of a run of this plan that begins now; `known_as` is its id, a new one if empty."""
     now = time.time()
     return RunRecord(
-        run_id=run_id(now),
+        run_id=known_as or run_id(now),
         pipeline=made.pipeline,
         path=made.path,
         plan=made.digest,

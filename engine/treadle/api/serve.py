@@ -60,7 +60,7 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
         names, alias = (pipeline_models(project, target), CHAMPION) if pipeline else _model(project, target)
     if options.workers < 1:
         raise input_error("bad-workers", f"--workers is {options.workers}", None, "one worker or more")
-    token = _token(options.token_file) if options.token_file else None
+    token = read_token(options.token_file) if options.token_file else None
     loopback = is_loopback(options.host)
     listening = bind(options.host, options.port)
     host, port = listening.getsockname()[:2]
@@ -168,7 +168,8 @@ def pipeline_models(project: Project, path: str) -> tuple[str, ...]:
     return names
 
 
-def _token(path: str) -> str:
+def read_token(path: str) -> str:
+    """The token in a file; raises InputError when it cannot be read or is too weak."""
     try:
         with open(path, encoding="utf-8") as file:
             token = file.read().strip()

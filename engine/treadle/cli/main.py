@@ -34,6 +34,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("treadle.cli.export", "write what other platforms need, such as a folder for docker build"),
     "predict": ("treadle.cli.predict", "predict every row of a table with a registered model"),
     "serve": ("treadle.cli.serve", "serve models over HTTP, in the dialect that clients speak"),
+    "up": ("treadle.cli.up", "close the loop: serve, watch, retrain, test, roll out or back"),
+    "status": ("treadle.cli.status", "what serves, what is tried, what drifted, what happens next"),
+    "rollout": ("treadle.cli.rollout", "pause, resume, abort or approve a rollout"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
 

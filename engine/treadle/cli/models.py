@@ -15,7 +15,7 @@ import time
 
 from msgspec import json
 
-from treadle.api import models
+from treadle.api import loop, models
 from treadle.cli import table
 from treadle.cli.model import shown, when
 from treadle.cli.options import coloured
@@ -137,6 +137,9 @@ def _user() -> str:
 def _moved(event: AliasEvent) -> int:
     before = "nothing" if event.old is None else f"version {event.old}"
     print(f"{event.name}@{event.alias} is now version {event.new} (was {before})")
+    ended = loop.ended_by(event)
+    if ended is not None:
+        print(f"rollout {ended.rollout_id} of version {ended.challenger} was aborted by that")
     return 0
 
 

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_request(parser)
     parser.add_argument("-j", "--jobs", type=int, default=0, metavar="N", help="steps at a time (default: all cores)")
     parser.add_argument("--executor", metavar="NAME", help="where steps run: process or inline")
+    parser.add_argument("--id", default="", metavar="ID", help="name the run, for what must know its name before")
     parser.add_argument("--locked", action="store_true", help="run only what is as locked; exit with 3 if it differs")
     parser.add_argument("--json", action="store_true", help="write one event per line")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only failures and the last line")
@@ -41,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     if args.json:
-        record = pipelines.run(args.pipeline, request(args), _as_line)
+        record = pipelines.run(args.pipeline, request(args), _as_line, args.words, args.id)
         return 1 if record.status == "failed" else 0
     progress = Progress(sys.stderr, quiet=args.quiet)
     try:
-        record = pipelines.run(args.pipeline, request(args), progress.notify, args.words)
+        record = pipelines.run(args.pipeline, request(args), progress.notify, args.words, args.id)
     finally:
         progress.close()
     print(summary(record, retyped(args), coloured(), args.quiet, progress.stages))

@@ -57,8 +57,10 @@ DATA = Map(
         "url": Field(TEXT, "Anything fsspec opens; its identity is its etag, else its content.", "s3://city/zones.csv"),
         "predictions": Field(NAME, "What the server logged for this model, joined with outcomes.", "surge-pricing"),
         "window": Field(DURATION, "How far back the predictions go.", "24h"),
+        "optional": Field(BOOL, "true: an empty table while no predictions are recorded.", True),
+        "model": Field(NAME, "The card of this model's champion: what it was accepted on.", "surge-pricing"),
     },
-    one_of=("path", "url", "predictions"),
+    one_of=("path", "url", "predictions", "model"),
 )
 RETRY = Map(
     {

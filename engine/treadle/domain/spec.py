@@ -21,16 +21,18 @@ class Param(Struct, frozen=True):
 
 
 class DataSource(Struct, frozen=True):
-    """Data from outside: a path, glob or folder, a URL, or a window of logged predictions.
+    """Data from outside: a path, glob or folder, a URL, a window of logged predictions, or a champion's card.
 
-    `target` is the path, the URL or the model's name; `window` is in seconds.
+    `target` is the path, the URL or the model's name; `window` is in seconds. `optional` predictions are an empty
+    table while none are recorded.
     """
 
     name: str
-    kind: str  # path | url | predictions
+    kind: str  # path | url | predictions | model
     target: str
     where: Location
     window: float | None = None
+    optional: bool = False
 
 
 class Reference(Struct, frozen=True):

@@ -32,7 +32,7 @@ from treadle.errors import Problem
 from treadle.load.places import caret
 
 TRIGGER_KINDS = ("drift", "performance", "cron", "files", "webhook", "pipeline")
-DATA_KINDS = ("path", "url", "predictions")
+DATA_KINDS = ("path", "url", "predictions", "model")
 DEFAULTS = ("retry", "timeout", "resources", "executor")
 
 
@@ -134,7 +134,8 @@ def _data(name: str, node: Node, path: str, problems: list[Problem]) -> DataSour
     fields = node.value
     kind = next((kind for kind in DATA_KINDS if kind in fields), "path")
     window = _measured(fields.get("window"), quantity.duration, path, problems)
-    return DataSource(name, kind, _string(fields.get(kind)) or "", where, window)
+    optional = "optional" in fields and fields["optional"].value is True
+    return DataSource(name, kind, _string(fields.get(kind)) or "", where, window, optional)
 
 
 def _trigger(name: str, node: Node, path: str) -> Trigger:

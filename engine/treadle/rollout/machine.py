@@ -174,7 +174,9 @@ def _shadow(spec: RolloutSpec, seen: ShadowSeen | None, held: float) -> Verdict:
 
 def _alive(spec: RolloutSpec, state: RolloutState, what: str) -> Verdict:
     """Missing data is never success: the challenger must have had units, each limit a window full enough to judge."""
-    unseen = [g.metric for g in spec.guardrails if g.harm is None and g.metric not in state.watched]
+    alone = state.phase == "ramp" and spec.ramp[state.index] >= 1  # nobody is left to compare with
+    due = [g for g in spec.guardrails if g.harm is None and not (alone and g.max_ratio is not None)]
+    unseen = [g.metric for g in due if g.metric not in state.watched]
     if unseen:
         return Verdict("hold", f"this {what} has seen too few requests to judge {unseen[0]}")
     if what == "step" and state.assigned[1] <= state.assigned_before:

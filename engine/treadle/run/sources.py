@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from treadle.digest import of_bytes
+from treadle.domain.model import CHAMPION
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.spec import DataSource
 from treadle.errors import InputError, input_error
 from treadle.store import Data, Store
+from treadle.store.cards import card_bytes, put_card
 from treadle.store.data import absent_data
-from treadle.store.predictions import Window, find_window, model_folder
+from treadle.store.predictions import Window, empty_window, find_window, model_folder
 
 if TYPE_CHECKING:
     from treadle.store.mlflow import Tracked
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Sources:
-    """Files, URLs and windows of predictions by the name of their entry.
+    """Files, URLs, windows of predictions and cards of champions by the name of their entry.
 
     `absent` holds digests of entries whose files are not here: with a lock they need not be.
     """
@@ -29,6 +32,7 @@ class Sources:
         self._absent = absent
         self._data: dict[str, Data] = {}
         self._windows: dict[str, Window] = {}
+        self._cards: dict[str, bytes] = {}
 
     def data(self, name: str) -> Data:
         """The identity and the paths of an entry; raises InputError when there is nothing."""
@@ -44,7 +48,7 @@ class Sources:
     def fetch(self, step: PlannedStep) -> None:
         """Before a step runs: local copies of what it reads; raises InputError for what cannot be reached.
 
-        A URL is fetched, a window of predictions is written, only when a step is to read it.
+        A URL is fetched, a window of predictions or a card is written, only when a step is to read it.
         """
         for name in dict.fromkeys(_names(step)):
             entry, data = self._plan.data[name], self.data(name)
@@ -54,15 +58,19 @@ class Sources:
                 from treadle.store.predictions.parquet import write_window  # lazy: only pipelines that read predictions
 
                 write_window(self._windows[name], data.paths[0], os.path.join(self._store.folder, "tmp"))
+            elif name in self._cards:
+                put_card(data.paths[0], self._cards[name])
 
     def changed(self, name: str) -> bool:
-        """Whether the files of an entry are not what they were; a window is a copy, so it never changes."""
-        return name not in self._windows and self._store.files.changed(self.data(name))
+        """Whether the files of an entry are not what they were; windows and cards are copies, and never change."""
+        return name not in self._windows and name not in self._cards and self._store.files.changed(self.data(name))
 
     def _look(self, name: str) -> Data:
         source = self._plan.data[name]
         if source.kind == "predictions":
             return self._window(name, source)
+        if source.kind == "model":
+            return self._card(name, source)
         if source.kind == "url":
             return self._remote(source).data(source)
         return self._store.files.data(self._root, source)
@@ -70,14 +78,30 @@ class Sources:
     def _window(self, name: str, source: DataSource) -> Data:
         folder = model_folder(self._store.folder, source.target)
         window = find_window(folder, source.window)
+        if window is None and source.optional:
+            window = empty_window(folder)
         if window is None:
             text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
             hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
             raise input_error("no-predictions", text, source.where, hint)
         self._windows[name] = window
-        path = os.path.join(folder, "windows", f"{window.digest}.parquet")
+        return self._made(window.digest, os.path.join(folder, "windows", f"{window.digest}.parquet"))
+
+    def _card(self, name: str, source: DataSource) -> Data:
+        """What the champion was accepted on: its profile, history, importance and metrics."""
+        version = self._store.models.alias(source.target, CHAMPION)
+        if version is None:
+            text = f"data '{name}' reads the card of '{source.target}', but no version of it is champion"
+            hint = "a step `uses: deploy.model` registers the first; until then run the steps that do not need it"
+            raise input_error("no-champion", text, source.where, hint)
+        self._cards[name] = card_bytes(version)
+        digest = of_bytes(self._cards[name])
+        return self._made(digest, os.path.join(self._store.folder, "cards", f"{digest}.json"))
+
+    def _made(self, digest: str, path: str) -> Data:
+        """A file that the store itself makes of what it knows."""
         return Data(
-            digest=window.digest,
+            digest=digest,
             shape="file",
             paths=(path,),
             root=self._root,

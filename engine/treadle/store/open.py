@@ -14,6 +14,7 @@ from treadle.store.models import Models, ModelsDoor
 from treadle.store.objects import Objects
 from treadle.store.plans import Plans
 from treadle.store.results import Results
+from treadle.store.rollouts import Desks, Rollouts
 from treadle.store.tags import Tags
 from treadle.store.traffic import TrafficTable
 
@@ -34,8 +35,10 @@ class Store(Struct, frozen=True):
     models: ModelsDoor
     traffic: TrafficTable
     plans: Plans
-    tags: Tags
     ledger: Ledger
+    rollouts: Rollouts
+    desks: Desks
+    tags: Tags
     database: Database
     notices: list[str]
 
@@ -57,8 +60,10 @@ def open_store(root: str | os.PathLike[str]) -> Store:
         models=Models(database),
         traffic=TrafficTable(database),
         plans=Plans(os.path.join(folder, "plans")),
-        tags=Tags(database),
         ledger=Ledger(database),
+        rollouts=Rollouts(database),
+        desks=Desks(database),
+        tags=Tags(database),
         database=database,
         notices=notices,
     )

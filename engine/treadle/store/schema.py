@@ -79,4 +79,14 @@ GENERATION = (
     ),
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING, LEDGER, GENERATION)
+LOOP = (
+    """CREATE TABLE rollouts (
+        number INTEGER PRIMARY KEY, rollout_id TEXT NOT NULL UNIQUE, model TEXT NOT NULL, active INTEGER NOT NULL,
+        data BLOB NOT NULL)""",
+    "CREATE INDEX rollouts_of_model ON rollouts (model, number)",
+    "CREATE UNIQUE INDEX one_active_rollout ON rollouts (model) WHERE active",
+    "CREATE TABLE desks (pipeline TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE beats (pipeline TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING, LEDGER, GENERATION, LOOP)

@@ -104,12 +104,17 @@ def _rows(window: Window, kind: str) -> Iterable[dict[str, Any]]:
         if source.kind != kind:
             continue
         if source.path.endswith(".parquet"):
-            from pyarrow import parquet  # lazy: only compacted hours need it
-
-            found: list[dict[str, Any]] = parquet.read_table(source.path).to_pylist()
-            yield from found
+            yield from rows_in(source.path)
         else:
             yield from _plain(load(source.path)[0])
+
+
+def rows_in(path: str) -> list[dict[str, Any]]:
+    """The rows of one compacted file."""
+    from pyarrow import parquet  # lazy: only compacted hours need it
+
+    found: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    return found
 
 
 def _plain(frames: Sequence[Frame]) -> Iterable[dict[str, Any]]:

@@ -52,6 +52,11 @@ def find_window(folder: str, seconds: float | None) -> Window | None:
     return Window(folder=folder, sources=taken, start=start, end=end, digest=digest)
 
 
+def empty_window(folder: str) -> Window:
+    """A window of a log in which nothing is recorded yet."""
+    return Window(folder=folder, sources=(), start=0.0, end=0.0, digest=of_value(["predictions", "none"]))
+
+
 def sources(folder: str) -> Iterator[Source]:
     """Every file of a model's log, oldest first; segments that a Parquet file already holds are left out."""
     try:

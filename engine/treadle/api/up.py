@@ -1,0 +1,192 @@
+"""`treadle up`: one supervisor of a server, a controller and its runs, from the first model to a clean stop.
+
+up
+├── Server            `treadle serve` in a child process, begun when every model has a champion, replaced when it dies
+├── Controller.tick   twice a second at most; a store that is away stops decisions, not the server
+├── Hooks             posts to triggers, on a port of loopback
+└── beat              signs of life, for `treadle status`
+"""
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from msgspec import Struct, structs
+
+from treadle.api.hooks import Hooks
+from treadle.api.loop import read_facts
+from treadle.api.project import open_project
+from treadle.api.server import Server
+from treadle.control.controller import Controller, unavailable
+from treadle.control.runs import ChildRuns
+from treadle.domain.loop import Beat
+from treadle.domain.model import CHAMPION
+from treadle.errors import InputError, StoreError, input_error
+from treadle.store import Store
+from treadle.store.database import make_folder
+from treadle.store.process import this_process
+
+TICK = 0.5  # seconds between looks
+AWAY = 5.0  # seconds between tries while the store is away
+BEAT = 2.0
+LINES = 20
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How to bring a pipeline up; `port` 0 takes a free one, `hook_port` is where triggers are posted."""
+
+    serve: bool = True
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    token_file: str = ""
+    hook_port: int = 8081
+    params: Mapping[str, Any] = {}
+
+
+def up(path: str | os.PathLike[str], options: Options, say: Callable[[str], None]) -> int:
+    """Serve, watch, retrain, test and roll out until SIGTERM or SIGINT; returns the exit code.
+
+    Raises InputError for a file that is wrong, a pipeline that is up already, and a token file that is no such thing.
+    """
+    project = open_project(path)
+    store = project.store
+    facts = read_facts(project, path, options.params)
+    given = [f"{name}={value}" for name, value in options.params.items()]
+    said: list[str] = []
+
+    def tell(text: str) -> None:
+        said.append(text)
+        del said[:-LINES]
+        say(text)
+
+    stop = threading.Event()
+    with ExitStack() as stack:
+        stack.enter_context(_alone(store, facts.pipeline))
+        stack.enter_context(_signals(stop))
+        runs = ChildRuns(store, project.root, facts.path, given)
+        stack.callback(runs.stop)
+        server = Server(project.root, facts.path, _words(options), tell)
+        stack.callback(server.stop)
+        hooks = stack.enter_context(Hooks(store, options.token_file, options.hook_port, tell))
+        hooks.follow(facts)
+        controller = Controller(store, project.root, facts, runs, tell)
+        stack.callback(controller.close)
+        tell(f"{facts.pipeline} is up: {_summary(facts.models, len(facts.rules))}")
+        supervisor = _Supervisor(store, controller, server, hooks, said)
+        marked = _mark(path)
+        while not stop.is_set():
+            if (mark := _mark(path)) != marked:
+                marked = mark
+                try:
+                    controller.facts = read_facts(open_project(path), path, options.params)
+                    hooks.follow(controller.facts)
+                    tell(f"{facts.path} has changed: its triggers and models are read anew")
+                except InputError as error:
+                    tell(f"{facts.path} has changed and is wrong, so it is not followed: {error}")
+            if not supervisor.turn(options.serve):
+                tell("no first model could be made: see the run's own words with `treadle show last`")
+                return 1
+            stop.wait(AWAY if supervisor.away else TICK)
+        tell("stopping")
+        server.ask_to_stop()
+    return 0
+
+
+class _Supervisor:
+    """One look at everything, whatever the store does."""
+
+    def __init__(self, store: Store, controller: Controller, server: Server, hooks: Hooks, said: list[str]) -> None:
+        self.away = ""
+        self._store = store
+        self._controller = controller
+        self._server = server
+        self._hooks = hooks
+        self._said = said
+        self._beaten = 0.0
+
+    def turn(self, serve: bool) -> bool:
+        """False when it makes no sense to go on."""
+        going = True
+        try:
+            going = self._controller.tick(time.time())
+            if serve and self._served():
+                self._server.keep()
+            if time.monotonic() - self._beaten > BEAT:
+                self._beaten = time.monotonic()
+                self._beat()
+        except (StoreError, InputError) as error:
+            text = str(error)
+            if text != self.away:
+                self._said.append(unavailable(error))
+                self._server.say(unavailable(error))
+            self.away = text
+            if self._server.begun:
+                self._server.keep()
+        else:
+            if self.away:
+                self._server.say("the store is back")
+            self.away = ""
+        return going
+
+    def _served(self) -> bool:
+        models = self._controller.facts.models
+        return bool(models) and (
+            self._server.begun or all(CHAMPION in self._store.models.aliases(name) for name in models)
+        )
+
+    def _beat(self) -> None:
+        me = this_process()
+        beat = Beat(host=me.host, boot=me.boot, pid=me.pid, began=me.began, at=time.time(), said=tuple(self._said))
+        server = structs.replace(beat, server=self._server.url, server_pid=self._server.pid, hooks=self._hooks.url)
+        self._store.desks.beat(self._controller.facts.pipeline, server)
+
+
+@contextmanager
+def _alone(store: Store, pipeline: str) -> Iterator[None]:
+    """Two controllers of one pipeline would decide everything twice; the kernel frees the lock of one that dies."""
+    make_folder(store.folder)
+    name = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in pipeline)
+    handle = os.open(os.path.join(store.folder, f"up-{name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"'{pipeline}' is up already, in another process"
+            raise input_error("already-up", text, None, "treadle status says what it does") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    before = {sign: signal.signal(sign, lambda number, frame: stop.set()) for sign in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
+def _words(options: Options) -> list[str]:
+    """The options of the server's command."""
+    words = ["--host", options.host, "--port", str(options.port), "--workers", str(options.workers)]
+    return [*words, "--token-file", options.token_file] if options.token_file else words
+
+
+def _mark(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    with suppress(OSError):
+        found = os.stat(path)
+        return found.st_size, found.st_mtime_ns, found.st_ino
+    return 0, 0, 0
+
+
+def _summary(models: tuple[str, ...], rules: int) -> str:
+    deployed = f"deploys {', '.join(models)}" if models else "deploys nothing"
+    return f"{deployed}, {rules} trigger{'s' * (rules != 1)}"
