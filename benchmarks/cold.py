@@ -5,40 +5,38 @@ from collections.abc import Callable
 from pathlib import Path
 
 import graphs
-from harness import Case, tool, treadle
+import peers
+from harness import Case
 
 RUNS = 3
 STEPS = 500
+CHAIN = 50
 BUDGETS = {"functions": 0.0025, "shell": 0.0035}  # seconds per step
 
 
-def workloads(folder: Path, count: int = STEPS) -> dict[str, list[Case]]:
-    graph = graphs.Graph(count)
+def workloads(folder: Path, count: int = STEPS, chain: int = CHAIN) -> dict[str, list[Case]]:
+    return {
+        f"cold, chain of {chain} steps": cases(folder / "chain", graphs.Graph(chain, layers=chain), budgets=False),
+        f"cold, {count} steps": cases(folder / "layered", graphs.Graph(count), budgets=True),
+    }
+
+
+def cases(folder: Path, graph: graphs.Graph, budgets: bool) -> list[Case]:
     made = []
     for name, budget in BUDGETS.items():
-        own = folder / f"treadle-{name}"
-        graphs.write_treadle(own, graph, functions=name == "functions")
-        made.append(Case(f"treadle {name}", treadle("run", "graph.yaml"), own, budget=budget * count))
-    if path := tool("make"):
-        graphs.write_make(folder / "make", graph)
-        made.append(Case("make", [path, "-s", "-j2"], folder / "make"))
-    if path := tool("ninja"):
-        graphs.write_ninja(folder / "ninja", graph)
-        made.append(Case("ninja", [path, "-j2"], folder / "ninja"))
-    if path := tool("doit"):
-        graphs.write_doit(folder / "doit", graph)
-        made.append(Case("doit", [path, "-n", "2"], folder / "doit"))
-    own_check = [case._replace(prepare=forget(case.cwd), check=right(case, graph), steps=count) for case in made]
-    return {f"cold, {count} steps": own_check}
+        case = peers.own(folder, graph, functions=name == "functions")
+        made.append(case._replace(budget=budget * graph.size if budgets else None))
+    made += peers.others(folder, graph)
+    return [case._replace(prepare=forget(case.cwd), check=right(case, graph), steps=graph.size) for case in made]
 
 
 def forget(folder: Path) -> Callable[[], None]:
     """Throw away all that an earlier run made or remembered."""
 
     def prepare() -> None:
-        for name in ("out", ".treadle"):
+        for name in ("out", ".treadle", ".snakemake", ".dvc/cache", ".dvc/tmp"):
             shutil.rmtree(folder / name, ignore_errors=True)
-        for file in (*folder.glob(".doit.db*"), *folder.glob(".ninja_*"), *folder.glob("*.lock.yaml")):
+        for file in (*folder.glob(".doit.db*"), *folder.glob(".ninja_*"), *folder.glob("*.lock*")):
             file.unlink()
         (folder / "out").mkdir()
 

@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+PEERS = Path(__file__).resolve().parent / ".peers" / "bin"  # made by install_peers.sh
+
 
 class Case(NamedTuple):
     """One tool at one workload.
 
     `prepare` runs untimed before every run, `check` untimed after all of them and raises
-    AssertionError when an output is wrong; `budget` in seconds of wall time, for the whole process.
+    AssertionError when an output is wrong; `budget` in seconds of wall time, for the whole process, and
+    `memory` in bytes of its largest process.
     `steps` divides the time where a figure is per step. With `told` the process measures something
     inside itself: the last line of its output, in seconds, stands for its wall time.
     """
@@ -28,6 +31,7 @@ class Case(NamedTuple):
     check: Callable[[], None] | None = None
     budget: float | None = None
     steps: int | None = None
+    memory: int | None = None
     env: Mapping[str, str] = {}
     told: bool = False
 
@@ -48,6 +52,7 @@ class Row(NamedTuple):
     samples: list[Sample]
     budget: float | None
     steps: int | None
+    memory: int | None = None
     error: str = ""
 
     @property
@@ -94,7 +99,7 @@ def once(case: Case, log: Path) -> Sample:
 
 def measure(workload: str, cases: Sequence[Case], runs: int, warmup: int = 1) -> list[Row]:
     """Every case `warmup + runs` times, one after the other in turn, so that noise meets all alike."""
-    rows = [Row(workload, case.tool, [], case.budget, case.steps) for case in cases]
+    rows = [Row(workload, case.tool, [], case.budget, case.steps, case.memory) for case in cases]
     for turn in range(warmup + runs):
         for position, case in enumerate(cases):
             row = rows[position]
@@ -136,6 +141,8 @@ def table(rows: Sequence[Row]) -> str:
 def verdict(row: Row) -> str:
     if row.budget is None:
         return ""
+    if row.memory is not None and row.rss > row.memory:
+        return f"missed, {row.rss / 2**20:.0f} of {row.memory / 2**20:.0f} MiB"
     return "met" if row.wall <= row.budget else f"missed, {row.wall / row.budget:.1f} x"
 
 
@@ -188,9 +195,11 @@ def write_json(path: Path, rows: Sequence[Row]) -> None:
 
 
 def tool(name: str) -> str | None:
-    """The program beside this Python, else on the PATH, or None."""
-    beside = Path(sys.executable).parent / name
-    return str(beside) if beside.exists() else shutil.which(name)
+    """The program beside this Python, among the installed peers, else on the PATH, or None."""
+    for folder in (Path(sys.executable).parent, PEERS):
+        if (folder / name).exists():
+            return str(folder / name)
+    return shutil.which(name)
 
 
 def treadle(*arguments: str) -> list[str]:

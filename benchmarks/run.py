@@ -10,8 +10,21 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import harness  # noqa: E402
+import plot  # noqa: E402
 
-NAMES = ("startup", "check", "noop", "cold", "closure", "hashing", "sweep", "watch", "tracking")
+NAMES = (
+    "startup",
+    "check",
+    "noop",
+    "change",
+    "cold",
+    "large",
+    "closure",
+    "hashing",
+    "sweep",
+    "watch",
+    "tracking",
+)
 
 
 def main(argv: list[str]) -> int:
@@ -49,7 +62,10 @@ def run(name: str, runs: int | None, page: Path | None) -> list[harness.Row]:
         groups = [
             harness.table([row for row in rows if row.workload == w]) for w in dict.fromkeys(r.workload for r in rows)
         ]
-        harness.fill_page(page, name, "\n\n".join([f"{facts}; {count} runs.", *groups]))
+        harness.fill_page(
+            page, name, "\n\n".join([f"{facts}; {count} runs.", f"![medians](benchmarks-{name}.svg)", *groups])
+        )
+        plot.write(page.parent / f"benchmarks-{name}.svg", rows)
     return rows
 
 

@@ -11,7 +11,7 @@ RUNS = 20
 def workloads(folder: Path) -> dict[str, list[Case]]:
     (folder / "treadle.toml").write_text("")
     peers = [Case("python -c pass", [sys.executable, "-c", "pass"], folder)]
-    for name in ("make", "doit"):
+    for name in ("make", "ninja", "doit", "snakemake", "dvc"):
         if path := tool(name):
             peers.append(Case(name, [path, "--version"], folder))
     return {

@@ -10,8 +10,7 @@ from pathlib import Path
 from harness import Case
 
 RUNS = 5
-RECORDED = 100  # runs per process
-MLFLOW_RECORDED = 10
+RECORDED = 20  # runs per process, the same for all so that the ratio is honest
 TOLD = 1_000  # values of one metric per process
 
 RECORD = f"""
@@ -55,7 +54,7 @@ mlflow.set_experiment("p")
 """
 MLFLOW_EACH = f"""{MLFLOW}
 began = time.perf_counter()
-for n in range({MLFLOW_RECORDED}):
+for n in range({RECORDED}):
     with mlflow.start_run():
         for i in range(10):
             mlflow.log_param(f"p{{i}}", i + n)
@@ -65,7 +64,7 @@ print(time.perf_counter() - began)
 """
 MLFLOW_BATCHED = f"""{MLFLOW}
 began = time.perf_counter()
-for n in range({MLFLOW_RECORDED}):
+for n in range({RECORDED}):
     with mlflow.start_run():
         mlflow.log_params({{f"p{{i}}": i + n for i in range(10)}})
         mlflow.log_metrics({{f"m{{i}}": i / 3 + n for i in range(10)}})
@@ -85,8 +84,8 @@ def workloads(folder: Path) -> dict[str, list[Case]]:
     record = [_case("treadle", sys.executable, RECORD, folder, RECORDED, 0.001 * RECORDED)]
     tell = [_case("treadle", sys.executable, TELL, folder, TOLD)]
     if other:
-        record.append(_case("mlflow", other, MLFLOW_EACH, folder, MLFLOW_RECORDED))
-        record.append(_case("mlflow, batched", other, MLFLOW_BATCHED, folder, MLFLOW_RECORDED))
+        record.append(_case("mlflow", other, MLFLOW_EACH, folder, RECORDED))
+        record.append(_case("mlflow, batched", other, MLFLOW_BATCHED, folder, RECORDED))
         tell.append(_case("mlflow", other, MLFLOW_TELL, folder, TOLD))
     return {"record a run": record, f"tell {TOLD} values of a metric": tell}
 

@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.project import Project, a_project
+
+# A busy machine is no reason to fail: what counts is what is found, not how long it took to think of it.
+settings.register_profile("treadle", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("treadle")
 
 LEFT_OUT = ("TREADLE", "XDG_", "GIT_", "GITHUB_", "AWS_", "CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
 

@@ -6,11 +6,13 @@ same names do, and return what they print.
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from treadle.version import __version__
 
+TYPE_CHECKING = False  # importing typing for it would take 3 ms
 if TYPE_CHECKING:
+    from typing import Any
+
     from treadle.notebook import check as check
     from treadle.notebook import plan as plan
     from treadle.notebook import run as run
@@ -25,7 +27,7 @@ class _Package(ModuleType):
         if not (name in ("plan", "run") and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> "Any":
         if name in ("check", "plan", "run"):
             from treadle import notebook  # lazy: importing treadle must not load the engine
 

@@ -5,12 +5,16 @@ do not depend on their order, and what has no canonical form is an error, never 
 """
 
 import math
+import os
+from io import FileIO
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
 
 LARGE = 4 << 20  # from here on more than one core pays
+_first = itemgetter(0)
 
 
 def of_bytes(data: bytes) -> str:
@@ -20,13 +24,23 @@ def of_bytes(data: bytes) -> str:
 
 def of_file(path: str | Path) -> str:
     """Digest of a file's content; raises OSError when it cannot be read."""
-    with open(path, "rb") as file:
-        head = file.read(LARGE)
-        if len(head) < LARGE:
-            return of_bytes(head)
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < LARGE:  # without a size (a pipe, /proc) as with one, what is read decides
+            head = _read(file, size)
+            if len(head) < LARGE:
+                return of_bytes(head)
     hasher = blake3(max_threads=blake3.AUTO)
     hasher.update_mmap(path)
     return str(hasher.hexdigest())
+
+
+def _read(file: FileIO, size: int) -> bytes:
+    """The content as long as it is shorter than LARGE, with no more room for it than a small file needs."""
+    data = file.read(size + 1)
+    while len(data) < LARGE and (more := file.read(LARGE - len(data))):
+        data += more
+    return data
 
 
 def of_value(value: Any) -> str:
@@ -47,9 +61,7 @@ def canonical(value: Any) -> bytes:
 def _write(value: Any, put: Any) -> None:
     kind = type(value)
     if kind is str:
-        data = value.encode("utf-8", "surrogatepass")
-        put(b"s%d:" % len(data))
-        put(data)
+        put(_text(value))
     elif value is None:
         put(b"n")
     elif kind is bool:
@@ -68,10 +80,14 @@ def _write(value: Any, put: Any) -> None:
         put(b"]")
     elif kind is dict:
         put(b"{")
-        pairs = sorted(((canonical(key), item) for key, item in value.items()), key=lambda pair: pair[0])
+        pairs = [(_text(key) if type(key) is str else canonical(key), item) for key, item in value.items()]
+        pairs.sort(key=_first)
         for key_bytes, item in pairs:
             put(key_bytes)
-            _write(item, put)
+            if type(item) is str:
+                put(_text(item))  # most of a manifest: spares a call for each
+            else:
+                _write(item, put)
         put(b"}")
     elif kind is set or kind is frozenset:
         put(b"<")
@@ -80,6 +96,11 @@ def _write(value: Any, put: Any) -> None:
         put(b">")
     else:
         raise TypeError(f"a value of type {kind.__module__}.{kind.__qualname__} has no digest")
+
+
+def _text(value: str) -> bytes:
+    data = value.encode("utf-8", "surrogatepass")
+    return b"s%d:%b" % (len(data), data)
 
 
 def _float(value: float) -> bytes:

@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from msgspec import DecodeError, Struct, json
 
+from treadle.environment import variable
 from treadle.errors import TreadleError
-from treadle.settings import variable
 
 SILENCE = 20.0  # seconds that a server may need for an answer
 CHUNK = 1 << 20

@@ -1,7 +1,5 @@
 """Durations, sizes and shares as users write them, and back."""
 
-import re
-
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$"
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 SHARE_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
@@ -15,8 +13,10 @@ _BYTES = {unit: 1000**power for power, unit in enumerate(("B", "KB", "MB", "GB",
 def duration(value: str | int | float) -> float:
     """Seconds of `90s`, `20m`, `1h30m`, `250ms`, `1d` or a plain number of seconds; ValueError otherwise."""
     if isinstance(value, str):
-        if not re.match(DURATION_PATTERN, value):
+        if not _matches(DURATION_PATTERN, value):
             raise ValueError(f"'{value}' is not a duration: write a number and a unit, such as 90s, 20m, 1h30m or 1d")
+        import re  # lazy: 3 ms that a run with nothing to do spares
+
         return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9.]+)(ms|[smhdw])", value))
     if isinstance(value, bool) or value < 0:
         raise ValueError(f"{value} is not a duration: seconds, at least 0")
@@ -26,7 +26,7 @@ def duration(value: str | int | float) -> float:
 def size(value: str | int) -> int:
     """Bytes of `2GiB`, `512MB` or a plain number of bytes; ValueError otherwise."""
     if isinstance(value, str):
-        if not re.match(SIZE_PATTERN, value):
+        if not _matches(SIZE_PATTERN, value):
             raise ValueError(f"'{value}' is not a size: write a number and a unit, such as 512MB or 2GiB")
         number = value.rstrip("BKMGTi")
         return int(float(number) * _BYTES[value[len(number) :]])
@@ -38,7 +38,7 @@ def size(value: str | int) -> int:
 def share(value: str | int | float) -> float:
     """A share between 0 and 1 of `0.2` or `20%`; ValueError otherwise."""
     if isinstance(value, str):
-        if not re.match(SHARE_PATTERN, value):
+        if not _matches(SHARE_PATTERN, value):
             raise ValueError(f"'{value}' is not a share: write 0.2 or 20%")
         number = float(value[:-1]) / 100
     else:
@@ -67,3 +67,9 @@ def format_size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def _matches(pattern: str, value: str) -> bool:
+    import re  # lazy: 3 ms that a run with nothing to do spares
+
+    return re.match(pattern, value) is not None

@@ -1,4 +1,4 @@
-"""Project settings: `treadle.toml` or `[tool.treadle]`, and the only reader of the environment."""
+"""Project settings: `treadle.toml` or `[tool.treadle]`."""
 
 import os
 from typing import Any
@@ -87,28 +87,6 @@ def read_settings(root: str) -> Settings:
         given = table["track"]
         table["track"] = Tracking(given.get("mlflow", ""), size(given.get("artifacts", Tracking().artifacts)))
     return Settings(root=root, **table)
-
-
-def variable(name: str) -> str | None:
-    """The value of an environment variable, or None."""
-    return os.environ.get(name)
-
-
-def provide(name: str, value: str) -> None:
-    """Set an environment variable that libraries read when they load, unless the user has set it."""
-    os.environ.setdefault(name, value)
-
-
-def variables() -> dict[str, str]:
-    """A copy of the whole environment, for processes that we start."""
-    return dict(os.environ)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory() -> int:

@@ -20,9 +20,9 @@ from msgspec import Struct, json
 
 from treadle.authoring import Codec
 from treadle.code import CodeError, DictMemo, Project
+from treadle.environment import variables
 from treadle.errors import StepError
 from treadle.run.invoke import find_function
-from treadle.settings import variables
 from treadle.store.codecs import PickleCodec
 
 SEEDS = ("1", "2")

@@ -4,6 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -74,3 +75,42 @@ def test_a_small_version_works(
     for workload, cases in module.workloads(tmp_path, **sizes).items():
         for row in harness.measure(workload, cases, runs=1, warmup=0):
             assert row.error == "", f"{workload}, {row.tool}"
+
+
+def test_one_change_reruns_what_lies_below_it_in_every_tool(
+    graphs: ModuleType, harness: ModuleType, tmp_path: Path
+) -> None:
+    change = importlib.import_module("change")
+    assert graphs.Graph(1000, middle=True).below(change.SOURCE) == 15
+    for name, cases in change.workloads(tmp_path, count=100).items():
+        rows = harness.measure(name, cases, runs=1, warmup=1)
+        assert {row.tool: row.error for row in rows} == dict.fromkeys([case.tool for case in cases], "")
+
+
+def test_snakemake_and_dvc_get_the_same_graph(graphs: ModuleType, tmp_path: Path) -> None:
+    graph = graphs.Graph(100, middle=True)
+    graphs.write_snakemake(tmp_path / "s", graph)
+    graphs.write_dvc(tmp_path / "d", graph)
+    rules = (tmp_path / "s/Snakefile").read_text()
+    assert rules.count("\nrule s") == 100
+    assert "head -n 1 sources/y7.txt" in rules
+    assert (tmp_path / "d/dvc.yaml").read_text().count("    cmd: ") == 100
+
+
+def test_too_much_memory_shows(harness: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    case = harness.Case("treadle", [sys.executable, "-c", "pass"], tmp_path / "x", budget=60.0, memory=1 << 20)
+    [row] = harness.measure("w", [case], runs=1, warmup=0)
+    assert "missed" in harness.verdict(row)
+    assert "of 1 MiB" in harness.verdict(row)
+
+
+def test_the_plot_shows_every_row_and_budget(harness: ModuleType, tmp_path: Path) -> None:
+    plot = importlib.import_module("plot")
+    sample = harness.Sample(0.1, 0.1, 1)
+    rows = [harness.Row("a <b", "treadle", [sample], 0.2, None), harness.Row("a <b", "make", [sample], None, None)]
+    plot.write(tmp_path / "x.svg", [*rows, harness.Row("a <b", "broken", [], None, None, error="no")])
+    tree = ElementTree.parse(tmp_path / "x.svg")
+    texts = [node.text for node in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == ["a <b", "treadle", "100.0 ms", "make", "100.0 ms"]
+    assert len(list(tree.iter("{http://www.w3.org/2000/svg}path"))) == 1

@@ -1,5 +1,7 @@
 """What a command must not load: the moment users feel most is the one in which there is nothing to do."""
 
+import time
+
 import pytest
 
 from support.project import Project, Result
@@ -47,3 +49,20 @@ def test_nothing_to_do_loads_no_heavy_library(project: Project) -> None:
     assert "treadle" in packages
     # the YAML was compiled by the first run; a project without tables has no use for rich when nothing moves
     assert packages & {*HEAVY, "rich", "yaml", "work"} == set()
+
+
+def test_nothing_to_do_again_loads_next_to_nothing(project: Project) -> None:
+    project.write("pipeline.yaml", PIPELINE).write("work.py", WORK)
+    assert project.treadle("run", "pipeline.yaml").code == 0
+    time.sleep(2.1)  # only files at rest can be known to be unchanged by their times
+    assert project.treadle("run", "pipeline.yaml").code == 0
+    result = project.treadle("run", "pipeline.yaml", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert result.code == 0, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("import time:")]
+    ours = {line.rpartition("|")[2].strip() for line in lines if "treadle" in line}
+    quick = {"version", "environment", "identity", "quantity", "stamp"}
+    quick |= {"cli", "cli.main", "cli.again", "cli.table", "cli.width", "run", "run.ending"}
+    assert ours == {"treadle", *(f"treadle.{name}" for name in quick)}
+    assert (
+        loaded(result) & {*HEAVY, "rich", "yaml", "msgspec", "blake3", "argparse", "inspect", "typing", "re"} == set()
+    )

@@ -39,12 +39,12 @@ RULES = {
         rules.vague_module, "x = 1", "x = 1", path="engine/treadle/run/helpers.py"
     ),
     "no global statement": Rule(rules.global_statement, "def f():\n    global x\n    x = 1", "x = 1"),
-    "only the settings read the environment": Rule(
+    "only one file reads the environment": Rule(
         rules.environment,
         "import os\nx = os.environ.get('A')",
         "import os\nx = os.getpid()",
         excused={
-            "engine/treadle/settings.py": "the one reader",
+            "engine/treadle/environment.py": "the one reader",
             "engine/treadle/authoring.py": "a step asks for the secrets that it declares",
             "engine/treadle/run/worker.py": "sets the declared variables of a step",
             "engine/treadle/executors/limits.py": "sets how many threads a step's libraries start",
@@ -131,5 +131,7 @@ def test_unpickling_is_seen(text: str) -> None:
 
 
 def test_only_a_codec_unpickles() -> None:
-    outside = [one for one in shipped() if "codec" not in one.path]
+    # marshal makes plain values and runs nothing; a stamp is read where the project's own code would run anyway
+    plain = "engine/treadle/stamp.py"
+    outside = [one for one in shipped() if "codec" not in one.path and one.path != plain]
     assert [found for one in outside for found in rules.unpickling(one)] == []

@@ -1,6 +1,6 @@
 """The crash sweep: a fault at every system call that writes, one project each, and what became of it.
 
-    python tests/crash/sweep.py                     all points (about an hour of one core)
+    python tests/crash/sweep.py                     all points (hours)
     python tests/crash/sweep.py --minutes 20        as many as that allows, spread evenly over all
     python tests/crash/sweep.py --minutes 20 --more adds to the points of the last sweep
     python tests/crash/sweep.py --again             those that were wrong in the last sweep, once more
@@ -231,13 +231,10 @@ def sweep(args: argparse.Namespace) -> None:
         jobs += [(f"{FULL}:{size}", lambda where, n=size: fill(cold, n, where)) for size in sizes()]  # type: ignore[misc]
     total = len(jobs)
     old = load() if args.again or args.more else {"points": [], "seconds": 0}
-    done_already = {_name(row) for row in old["points"]} if args.more else set()
-    repeated = {_name(row) for row in old["points"] if row["wrong"]}
-    jobs = [(name, job) for name, job in jobs if (not args.only or args.only in name)]
-    jobs = [(name, job) for name, job in jobs if not args.again or name in repeated]
-    jobs = [(name, job) for name, job in jobs if name not in done_already]
+    jobs = [job for job in jobs if _wanted(args, job[0], old["points"])]
     random.Random(4).shuffle(jobs)  # so that a sweep that is cut short has points everywhere
-    rows: list[dict[str, Any]] = [row for row in old["points"] if not row["wrong"]]
+    rows: list[dict[str, Any]] = [row for row in old["points"] if args.more or not row["wrong"]]
+    before = old["seconds"]
     report = (
         old
         if args.again
@@ -269,6 +266,14 @@ def sweep(args: argparse.Namespace) -> None:
         list(pool.map(lambda item: one(item[0], *item[1]), enumerate(jobs)))
     if not any(row["wrong"] for row in rows):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wanted(args: argparse.Namespace, name: str, old: list[dict[str, Any]]) -> bool:
+    """Whether a point is among those that were asked for."""
+    known = {_name(row): row for row in old}
+    if args.again and not (name in known and known[name]["wrong"]):
+        return False
+    return not (args.more and name in known) and (not args.only or args.only in name)
 
 
 def save(report: dict[str, Any]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from support.project import Project, a_project
-from treadle.api.git import Tree, commit
+from treadle.api.git import Tree
+from treadle.identity import commit
 
 PIPELINE = """
     version: 1

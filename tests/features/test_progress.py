@@ -12,12 +12,12 @@ import pytest
 
 from support.project import Project, clean_environment
 from support.terminal import Terminal, replay
-from treadle.cli.groups import group_of
-from treadle.cli.live import PERIOD, columns, cut
+from treadle.cli.live import PERIOD
 from treadle.cli.options import retyped
 from treadle.cli.progress import Progress, Work, advanced
 from treadle.cli.summary import summary
 from treadle.cli.table import render
+from treadle.cli.width import columns, cut
 from treadle.domain import event as events
 from treadle.domain.advance import Advance
 from treadle.domain.location import Location
@@ -26,6 +26,7 @@ from treadle.domain.run import GateVerdict, RunRecord, StepRecord
 from treadle.domain.task import Failure
 from treadle.run.estimate import PERIOD as REPORT
 from treadle.run.estimate import Pace
+from treadle.run.groups import group_of
 
 ANY = {"run_id": "r", "at": 0.0}
 BROKEN = Failure("error", "ValueError: a message\nof two lines, the first of which is " + "long " * 30)

@@ -317,3 +317,9 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert latency["latency_seconds_count"] == 3.0
     assert families["latency_seconds"].type == "histogram"
     assert families["model_loaded_info"].samples[0].labels == {"name": "m", "version": "1", "arm": "champion"}
+
+
+def test_a_refusal_carries_the_request_id() -> None:
+    with serving(FakeShelf({1: Sums(a_version(1))})) as served:
+        refused = served.ask("POST", "/invocations", {"instances": [["wet", 0, 0]]}, x_request_id="order-18")
+        assert (refused.status, refused.headers["x-request-id"]) == (400, "order-18")

@@ -6,13 +6,14 @@ from typing import Any
 
 from msgspec import DecodeError, Struct, msgpack
 
+from treadle.api.collector import paused
 from treadle.api.project import Project, inside
 from treadle.code import CodeError
 from treadle.digest import of_bytes, of_value
 from treadle.domain.plan import Plan
+from treadle.environment import variable
 from treadle.errors import InputError
 from treadle.run.selection import Selection
-from treadle.settings import variable
 from treadle.version import __version__
 
 FORMAT = 2
@@ -32,15 +33,28 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Compiled(Struct, frozen=True):
-    """A plan with the digest of the signatures that it was bound to."""
+    """A plan with the digest of the code that it was bound to, and the environment variables that it names."""
 
     plan: Plan
     code: str
+    variables: dict[str, str | None]
 
 
-def make(project: Project, path: str | os.PathLike[str], request: Request) -> tuple[Plan, Selection]:
-    """The plan for a request, and which of its steps may or must run; raises InputError."""
-    whole = _whole(project, path, request.params)
+def make(
+    project: Project,
+    path: str | os.PathLike[str],
+    request: Request,
+    variables: dict[str, str | None] | None = None,
+) -> tuple[Plan, Selection]:
+    """The plan for a request, and which of its steps may or must run; raises InputError.
+
+    The environment variables that the pipeline names are put into `variables`, with their values.
+    """
+    with paused():
+        compiled = _whole(project, path, request.params)
+    whole = compiled.plan
+    if variables is not None:
+        variables.update(compiled.variables)
     if not (request.targets or request.start or request.only or request.force):
         return whole, Selection()
     from treadle.plan.select import require, select  # lazy: a run of everything selects nothing
@@ -52,23 +66,24 @@ def make(project: Project, path: str | os.PathLike[str], request: Request) -> tu
     return chosen, Selection(forced, allowed)
 
 
-def _whole(project: Project, path: str | os.PathLike[str], params: Mapping[str, Any]) -> Plan:
+def _whole(project: Project, path: str | os.PathLike[str], params: Mapping[str, Any]) -> Compiled:
     key = _key(project, path, params)
     kept = project.store.plans.get(key) if key else None
     if kept is not None:
         try:
             compiled = msgpack.decode(kept, type=Compiled)
-            if compiled.code == _code(project, compiled.plan):
-                return compiled.plan
+            named = compiled.variables.items()
+            if compiled.code == _code(project, compiled.plan) and all(variable(name) == value for name, value in named):
+                return compiled
         except (DecodeError, CodeError):
             pass  # written by another version, or code is gone: bind anew, which says what is wrong
-    plan = _bind(project, path, params)
+    compiled = _bind(project, path, params)
     if key:
-        project.store.plans.put(key, msgpack.encode(Compiled(plan, _code(project, plan))))
-    return plan
+        project.store.plans.put(key, msgpack.encode(compiled))
+    return compiled
 
 
-def _bind(project: Project, path: str | os.PathLike[str], params: Mapping[str, Any]) -> Plan:
+def _bind(project: Project, path: str | os.PathLike[str], params: Mapping[str, Any]) -> Compiled:
     from treadle.load import load_pipeline  # lazy: YAML and checks, 40 ms that a compiled plan spares
     from treadle.plan.make import make_plan  # lazy: the graph library, 120 ms that a compiled plan spares
 
@@ -76,17 +91,22 @@ def _bind(project: Project, path: str | os.PathLike[str], params: Mapping[str, A
     errors = [problem for problem in loaded.problems if problem.severity == "error"]
     if errors or loaded.spec is None:
         raise InputError(loaded.problems)
-    return make_plan(loaded.spec, loaded.signatures, project.catalog.steps, params, project.settings, variable)
+    variables: dict[str, str | None] = {}
+
+    def read(name: str) -> str | None:
+        variables[name] = variable(name)
+        return variables[name]
+
+    plan = make_plan(loaded.spec, loaded.signatures, project.catalog.steps, params, project.settings, read)
+    return Compiled(plan, _code(project, plan), variables)
 
 
 def _key(project: Project, path: str | os.PathLike[str], params: Mapping[str, Any]) -> str:
-    """The name of a compiled plan; empty for a file that reads the environment, which may change unseen."""
+    """The name of a compiled plan; empty when the file cannot be read, or a parameter has no digest."""
     try:
         with open(path, "rb") as file:
             data = file.read()
         given = {name: params[name] for name in params}
-        if b"${env." in data or b"${ env" in data:
-            return ""
         settings = repr(project.settings)
         installed = project.code.installed()
         return of_value([FORMAT, __version__, inside(project, path), of_bytes(data), given, settings, installed])

@@ -16,11 +16,11 @@ from treadle.document.lock import read_lock, render
 from treadle.document.merge import Merged, merge
 from treadle.domain.lock import Lock, LockDifference
 from treadle.domain.plan import Plan
+from treadle.environment import variables
 from treadle.errors import InputError, Problem, StoreError, input_error
 from treadle.run.decide import Decider
 from treadle.run.locked import Unlocked, compare, lock_of
 from treadle.run.preview import Preview
-from treadle.settings import variables
 from treadle.store.database import os_failure
 from treadle.store.scratch import replace_file
 

@@ -2,27 +2,32 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from treadle.api import stamping
+from treadle.api.collector import paused
 from treadle.api.compiled import Request, make
-from treadle.api.git import Tree, commit
+from treadle.api.git import Tree
 from treadle.api.project import Project, open_project
 from treadle.api.tracking import mirror_run
 from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
+from treadle.environment import cores
 from treadle.errors import InputError, LockDiffers
 from treadle.executors.base import Executor
+from treadle.identity import commit, run_id
 from treadle.run.admission import impossible
 from treadle.run.decide import imports_of
 from treadle.run.dispatch import Machine
 from treadle.run.estimate import as_events
 from treadle.run.runner import run_plan
 from treadle.run.selection import Selection
-from treadle.settings import cores, gpus, memory
+from treadle.settings import gpus, memory
 
 if TYPE_CHECKING:
     from treadle.api.lock import Comparison
@@ -44,7 +49,9 @@ def plan(
     made, selection = make(project, path, request or Request())
     if here:
         machine_for(project, made, request or Request())
-    fates = preview(made, project.store, project.code, selection, time.time())
+    project.store.results.preload(made.pipeline)
+    with paused():
+        fates = preview(made, project.store, project.code, selection, time.time())
     project.store.memo.flush()
     return made, fates
 
@@ -65,25 +72,36 @@ def run(
     path: str | os.PathLike[str],
     request: Request | None = None,
     notify: Callable[[Event], None] = lambda event: None,
-    run_id: str = "",
+    words: Sequence[str] = (),
+    known_as: str = "",
 ) -> RunRecord:
     """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted.
 
+    `words` are the command line that says the same as `path` and `request`, if there was one: a run with nothing
+    to do then leaves a stamp for the next such command.
+
     With `locked` in the request it raises LockDiffers when anything is not as locked, before anything runs, or
-    after it when a step made something else. `run_id` names the run before it begins, for whoever must write that
+    after it when a step made something else. `known_as` names the run before it begins, for whoever must write that
     down first.
     """
     project = open_project(path)
     wanted = request or Request()
-    made, selection = make(project, path, wanted)
+    asked = stamping.asked(project, path, words)
+    variables: dict[str, str | None] = {}
+    made, selection = make(project, path, wanted, variables)
     locked = _as_locked(project, made, wanted) if wanted.locked else None
-    finished = walk(project, made, machine_for(project, made, wanted), selection, notify, run_id)
+    project.store.results.preload(made.pipeline)
+    machine = machine_for(project, made, wanted)
+    with _warmed(machine, asked is not None and stamping.drop(project, asked)) as warm:
+        finished = walk(project, made, warm, selection, notify, known_as)
     if locked is not None:
         from treadle.run.locked import unequal  # lazy: only with a lock
 
         otherwise = unequal(locked.lock, finished)
         if otherwise:
             raise LockDiffers(locked.path, otherwise, finished)
+    if asked is not None:
+        stamping.keep(project, made, finished, asked, variables)
     return finished
 
 
@@ -93,10 +111,10 @@ def walk(
     machine: Machine,
     selection: Selection,
     notify: Callable[[Event], None],
-    run_id: str = "",
+    known_as: str = "",
 ) -> RunRecord:
     """Run a plan once and return the record, with the state of git, which looks at the tree while the steps run."""
-    start = begin(project, made, run_id)
+    start = begin(project, made, known_as)
     tree = Tree(project.root)
 
     def make(name: str) -> Executor:
@@ -118,11 +136,24 @@ def walk(
     return structs.replace(finished, git=git)
 
 
-def begin(project: Project, made: Plan, run_id: str = "") -> RunRecord:
-    """The record of a run of this plan that begins now."""
+@contextmanager
+def _warmed(machine: Machine, early: bool) -> Iterator[Machine]:
+    """The machine; `early` with its own executor made at once, so that it gets ready while steps are decided."""
+    if not early:
+        yield machine
+        return
+    ready = machine.make("")
+    try:
+        yield Machine(lambda name: machine.make(name) if name else ready, machine.totals)
+    finally:
+        ready.close()  # a second time, unless nothing had to run after all
+
+
+def begin(project: Project, made: Plan, known_as: str = "") -> RunRecord:
+    """The record of a run of this plan that begins now; `known_as` is its id, a new one if empty."""
     now = time.time()
     return RunRecord(
-        run_id=run_id or _run_id(now),
+        run_id=known_as or run_id(now),
         pipeline=made.pipeline,
         path=made.path,
         plan=made.digest,
@@ -164,7 +195,3 @@ def machine_for(project: Project, made: Plan, request: Request) -> Machine:
         return executor
 
     return Machine(start, totals)
-
-
-def _run_id(now: float) -> str:
-    return time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + "-" + os.urandom(2).hex()

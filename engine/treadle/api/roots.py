@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Iterable, Iterator
 
 from treadle.api.project import Project
+from treadle.environment import variables
 from treadle.errors import StoreError
-from treadle.settings import variables
 
 SUFFIX = ".lock.yaml"
 DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")

@@ -8,17 +8,19 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from treadle.api.bundle import BundleShelf, is_folder
+from treadle.api.bundle import names as bundled
 from treadle.api.compiled import Request, make
 from treadle.api.models import formats
 from treadle.api.project import Project, open_project
 from treadle.domain.model import CHALLENGER, CHAMPION
+from treadle.environment import provide
 from treadle.errors import did_you_mean, input_error
 from treadle.serve.access import is_loopback
 from treadle.serve.limits import Limits
 from treadle.serve.predictor import Predictor
 from treadle.serve.shelf import Shelf, State
 from treadle.serve.supervise import Orders, bind, supervise
-from treadle.settings import provide
 
 DEPLOY = "deploy.model"
 SHORTEST = 16  # characters of a token
@@ -42,14 +44,20 @@ class Served(Struct, frozen=True):
 
 
 def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int:
-    """Serve the models of a pipeline file, or MODEL[@alias], until SIGTERM or SIGINT; returns the exit code.
+    """Serve the models of a pipeline file, of a folder, or MODEL[@alias], until SIGTERM or SIGINT.
+
+    Returns the exit code. A folder is one that `treadle export docker` made: it needs no registry.
 
     `ready` is called once when every worker has answered every model's example. Raises InputError for a target that
     names nothing to serve, an address that cannot be had, and a token file that cannot be used.
     """
     pipeline = target.endswith((".yaml", ".yml"))
     project = open_project(target if pipeline else ".")
-    names, alias = _models(project, target) if pipeline else _model(project, target)
+    folder = "" if pipeline or not is_folder(target) else target
+    if folder:
+        names, alias = bundled(folder), CHAMPION
+    else:
+        names, alias = (pipeline_models(project, target), CHAMPION) if pipeline else _model(project, target)
     if options.workers < 1:
         raise input_error("bad-workers", f"--workers is {options.workers}", None, "one worker or more")
     token = read_token(options.token_file) if options.token_file else None
@@ -82,7 +90,7 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
                 limits=limits,
                 token=token,
                 loopback=loopback,
-                shelf=lambda: RegistryShelf(root, alias),
+                shelf=lambda: BundleShelf(folder, root) if folder else RegistryShelf(root, alias),
             )
             return work(serving, sock, board, number)  # type: ignore[arg-type]
 
@@ -147,7 +155,8 @@ def _model(project: Project, target: str) -> tuple[tuple[str, ...], str]:
     return (name,), alias
 
 
-def _models(project: Project, path: str) -> tuple[tuple[str, ...], str]:
+def pipeline_models(project: Project, path: str) -> tuple[str, ...]:
+    """The registered models that a pipeline file deploys; raises InputError when there are none."""
     plan, _ = make(project, path, Request())
     names = tuple(dict.fromkeys(str(step.params["name"]) for step in plan.steps if step.library == DEPLOY))
     if not names:
@@ -156,7 +165,7 @@ def _models(project: Project, path: str) -> tuple[tuple[str, ...], str]:
     for name in names:
         if name not in known:
             raise input_error("unknown-model", f"model '{name}' is not registered yet", None, f"treadle run {path}")
-    return names, CHAMPION
+    return names
 
 
 def read_token(path: str) -> str:

@@ -3,16 +3,16 @@
 Exit codes: 0 done, 1 a step failed, 2 the input is wrong, 3 work was found or the lock differs, 130 interrupted.
 """
 
-import argparse
 import os
-import signal
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
-from typing import NoReturn
 
 from treadle.version import __version__
+
+TYPE_CHECKING = False  # importing typing for it would take 3 ms
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("treadle.cli.init", "start a project: pipeline, CI workflow, hook, editor settings"),
@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("treadle.cli.models", "list, show, promote, roll back and compare registered models"),
     "ledger": ("treadle.cli.ledger", "read the record of automatic acts, or ask why a version serves"),
     "steps": ("treadle.cli.steps", "list the step library, or explain one step"),
+    "export": ("treadle.cli.export", "write what other platforms need, such as a folder for docker build"),
+    "predict": ("treadle.cli.predict", "predict every row of a table with a registered model"),
     "serve": ("treadle.cli.serve", "serve models over HTTP, in the dialect that clients speak"),
     "up": ("treadle.cli.up", "close the loop: serve, watch, retrain, test, roll out or back"),
     "status": ("treadle.cli.status", "what serves, what is tried, what drifted, what happens next"),
@@ -39,15 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors end with code 2 and one line on what to type next."""
-
-    def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"error: {message}\n  = hint: {self.prog} --help\n")
-        raise SystemExit(2)
-
-
-def command(argv: Sequence[str]) -> int:
+def command(argv: "Sequence[str]") -> int:
     """Run one command and return its exit code."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview())
@@ -61,29 +55,36 @@ def command(argv: Sequence[str]) -> int:
 
         sys.stderr.write(f"error: no command is called '{name}'\n  = hint: {did_you_mean(name, COMMANDS)}\n")
         return 2
+    if name == "run":
+        from treadle.cli.again import again  # lazy: only where there may be nothing to do
+
+        if again(argv[1:]):
+            return 0
+    from importlib import import_module  # lazy: with nothing to do there is no command to load
+
     module = import_module(COMMANDS[name][0])
-    parser = Parser(
-        prog=f"treadle {name}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
+    from treadle.cli.parser import parser  # lazy: argparse, 6 ms that --version and a run with nothing to do spare
+
+    options = parser(name, module.__doc__)
+    module.add_arguments(options)
     try:
         # argparse cannot mix options and arguments where a command has commands of its own
-        parse = parser.parse_args if getattr(parser, "_subparsers", None) else parser.parse_intermixed_args
+        parse = options.parse_args if getattr(options, "_subparsers", None) else options.parse_intermixed_args
         args = parse(argv[1:])
     except SystemExit as leave:
         return int(leave.code or 0)
+    args.words = tuple(argv[1:])
     return _guarded(module.run, args)
 
 
-def _guarded(run: "object", args: argparse.Namespace) -> int:
+def _guarded(run: "Callable[[argparse.Namespace], int]", args: "argparse.Namespace") -> int:
+    import signal  # lazy: 2 ms that --version spares
+
     from treadle.errors import InputError, TreadleError  # lazy: --help and --version need no error types
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return int(run(args))  # type: ignore[operator]
+        return run(args)
     except InputError as error:
         from treadle.cli.problems import text  # lazy: only for a mistake
 

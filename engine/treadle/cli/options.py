@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from treadle.api.compiled import Request
+from treadle.environment import variable
 from treadle.errors import input_error
-from treadle.settings import variable
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:

@@ -4,12 +4,13 @@ import time
 from collections import Counter
 from typing import TextIO
 
-from treadle.cli.groups import Group, group_of, largest
 from treadle.cli.heard import Heard
-from treadle.cli.live import Live, bar, columns
+from treadle.cli.live import Live, bar
+from treadle.cli.width import columns
 from treadle.domain import event as events
 from treadle.domain.advance import Advance
 from treadle.quantity import format_duration, format_size
+from treadle.run.groups import Group, group_of, largest
 
 FEW = 60  # steps up to which each has a line of its own when it starts
 SOME = 200  # the same where there is no terminal, for a log

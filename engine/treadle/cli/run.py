@@ -42,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     if args.json:
-        record = pipelines.run(args.pipeline, request(args), _as_line, args.id)
+        record = pipelines.run(args.pipeline, request(args), _as_line, args.words, args.id)
         return 1 if record.status == "failed" else 0
     progress = Progress(sys.stderr, quiet=args.quiet)
     try:
-        record = pipelines.run(args.pipeline, request(args), progress.notify, args.id)
+        record = pipelines.run(args.pipeline, request(args), progress.notify, args.words, args.id)
     finally:
         progress.close()
     print(summary(record, retyped(args), coloured(), args.quiet, progress.stages))

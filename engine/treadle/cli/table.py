@@ -1,9 +1,10 @@
 """Plain tables for a terminal of any width."""
 
-import shutil
-from collections.abc import Sequence
+from treadle.cli.width import columns, cut, interactive
 
-from treadle.cli.live import columns, cut, interactive
+TYPE_CHECKING = False  # importing typing for it would take 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COLOURS = {
     "hit": "\033[32m",
@@ -19,16 +20,22 @@ PLAIN, DIM = "\033[0m", "\033[2m"
 GAP = 2
 
 
-def render(head: Sequence[str], rows: Sequence[Sequence[str]], colour: bool, edge: int | None = None) -> str:
+def render(head: "Sequence[str]", rows: "Sequence[Sequence[str]]", colour: bool, edge: "int | None" = None) -> str:
     """Rows under a head, columns aligned; no line is wider than `edge`, by default the terminal, if it is one."""
     if edge is None:
-        edge = shutil.get_terminal_size((100, 24)).columns if interactive() else 0
-    widths = [max(columns(row[n]) for row in (head, *rows)) for n in range(len(head))]
+        edge = _edge() if interactive() else 0
+    widths = [max(map(columns, column)) for column in zip(head, *rows, strict=True)]
     if edge:
         _fit(widths, edge)
     lines = [_line(head, widths, edge, DIM if colour else "")]
     lines += [_line(row, widths, edge, "", colour) for row in rows]
     return "\n".join(lines)
+
+
+def _edge() -> int:
+    import shutil  # lazy: 3 ms that output to a file spares
+
+    return shutil.get_terminal_size((100, 24)).columns
 
 
 def _fit(widths: list[int], edge: int) -> None:
@@ -41,7 +48,7 @@ def _fit(widths: list[int], edge: int) -> None:
         widths[widest] -= 1
 
 
-def _line(cells: Sequence[str], widths: list[int], edge: int, tone: str, colour: bool = False) -> str:
+def _line(cells: "Sequence[str]", widths: list[int], edge: int, tone: str, colour: bool = False) -> str:
     shown = []
     for cell, width in zip(cells[:-1], widths[:-1], strict=True):
         text = cut(cell, width)

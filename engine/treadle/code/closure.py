@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from msgspec import Struct, structs
 
@@ -68,29 +69,25 @@ def watched(graph: Graph, nodes: Mapping[str, Node], files: Files) -> set[str]:
     for name, node in nodes.items():
         found.update(node.watched)
         for path in (*node.opened, *node.missing):
-            found.add(_nearest(os.path.join(files.root, os.path.dirname(path))))
+            found.add(_nearest(os.path.join(files.root, os.path.dirname(path)), files))
         file = _file(graph, name)
         if file is not None:
             found.update((file, os.path.dirname(file)))
-            if file.endswith(".py") and os.path.isdir(file[:-3]):
+            if file.endswith(".py") and files.is_folder(file[:-3]):
                 found.add(file[:-3])  # a package of this name would come first
     return found
 
 
 def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]], Graph]) -> Closure:
     """The closure of a shell command: the files that it names, its Python scripts and modules with all they reach."""
-    template = re.sub(r"\{(in|out|params)\.[^{}]+\}", "x", template)
-    try:
-        words = shlex.split(template, comments=False)
-    except ValueError:
-        words = template.split()
+    text, words = _split(template)
     whole = Closure({})
     opened: set[str] = set()
-    for before, word in zip(["", *words], words, strict=False):
+    for before, word in zip(("", *words), words, strict=False):
         graph: Graph | None = None
         if before == "-m" and all(part.isidentifier() for part in word.split(".")):
             graph, module = graph_of((files.root,)), word
-        elif files.inside(word, "") is None or not files.is_file(word):
+        elif not files.named(word):
             continue
         elif word.endswith(".py"):
             folder = os.path.dirname(os.path.join(files.root, word))
@@ -103,15 +100,25 @@ def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]]
             clashes = {name for name, digest in closure.parts.items() if whole.parts.get(name, digest) != digest}
             whole += Closure({f"{n} ({word})" if n in clashes else n: d for n, d in closure.parts.items()})
             whole += structs.replace(closure, parts={})
-    return whole + Closure({"command": template}, opened=tuple(sorted(opened)))
+    return whole + Closure({"command": text}, opened=tuple(sorted(opened)))
+
+
+@lru_cache(maxsize=4096)
+def _split(template: str) -> tuple[str, tuple[str, ...]]:
+    """A command with a word for each placeholder, and its words; to split takes longer than all else about it."""
+    text = re.sub(r"\{(in|out|params)\.[^{}]+\}", "x", template)
+    try:
+        return text, tuple(shlex.split(text, comments=False))
+    except ValueError:
+        return text, tuple(text.split())
 
 
 def _all(found: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(sorted({item for each in found for item in each}))
 
 
-def _nearest(folder: str) -> str:
+def _nearest(folder: str, files: Files) -> str:
     """The folder, or the nearest one above it that exists."""
-    while not os.path.isdir(folder):
+    while not files.is_folder(folder):
         folder = os.path.dirname(folder)
     return folder

@@ -46,17 +46,23 @@ class Files:
         self.memo = memo
         self.read = 0  # files read, and
         self.summarized = 0  # files parsed: what tests count
+        self.looked: dict[str, Stat | bool] = {}  # all that answers depended on: what it was, or whether it was there
         self._stats: dict[str, Stat | None] = {}
         self._contents: dict[str, str] = {}
         self._summaries: dict[str, Summary] = {}
         self._found: dict[tuple[str, tuple[str, ...]], str | None] = {}
+        self._words: dict[str, bool] = {}
         self._now = time.time_ns()
 
     def find(self, module: str, folders: Sequence[str]) -> str | None:
         """The file of a module, the folder of a namespace package, or None; looked for once."""
         key = (module, tuple(folders))
         if key not in self._found:
-            self._found[key] = modules.find(module, folders) if module else None
+            self._found[key] = found = modules.find(module, folders) if module else None
+            for path in modules.candidates(module, folders) if module else ():
+                self._note(path)
+                if path == found:
+                    break
         return self._found[key]
 
     def stat(self, path: str) -> Stat | None:
@@ -67,6 +73,7 @@ class Files:
                 self._stats[path] = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
             except OSError:
                 self._stats[path] = None
+            self.looked[path] = self._stats[path] or False
         return self._stats[path]
 
     def at_rest(self, stat: Stat | None) -> bool:
@@ -98,11 +105,24 @@ class Files:
         """A literal path relative to the project's root; None when it leads out of it."""
         base = home if text.startswith("@") else self.root
         path = os.path.normpath(os.path.join(base, text.lstrip("@").lstrip("/")))
-        return os.path.relpath(path, self.root) if path.startswith(self.root + os.sep) else None
+        return path[len(self.root) + 1 :] if path.startswith(self.root + os.sep) else None
+
+    def named(self, word: str) -> bool:
+        """Whether a word of a command names a file of the project."""
+        if word not in self._words:
+            self._words[word] = self.inside(word, "") is not None and self.is_file(word)
+        return self._words[word]
 
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""
-        return os.path.isfile(os.path.join(self.root, relative))
+        path = os.path.join(self.root, relative)
+        self._note(path)
+        return os.path.isfile(path)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether there is such a folder."""
+        self._note(path)
+        return os.path.isdir(path)
 
     def exists(self, relative: str) -> bool:
         """Whether there is such a file or folder in the project."""
@@ -115,6 +135,7 @@ class Files:
         top = os.path.dirname(path) if path is not None and path.endswith(".py") else path or self.root
         found, folders = [], []
         for folder, inner, names in os.walk(top):
+            self.stat(folder)
             folders.append(folder)
             inner[:] = sorted(each for each in inner if _may_be_code(folder, each))
             below = os.path.relpath(folder, top)
@@ -123,6 +144,10 @@ class Files:
                 if file.endswith(".py") and file[:-3].isidentifier():
                     found.append(".".join(parts if file == "__init__.py" else [*parts, file[:-3]]))
         return [module for module in found if module], folders
+
+    def _note(self, path: str) -> None:
+        if path not in self.looked:
+            self.looked[path] = os.path.exists(path)
 
     def _content(self, path: str) -> tuple[str, bytes | None]:
         if path in self._contents:

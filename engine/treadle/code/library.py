@@ -12,6 +12,7 @@ from msgspec import Struct, msgpack
 
 from treadle.code.files import Files
 from treadle.digest import of_bytes, of_value
+from treadle.distributions import distributions
 
 ENGINE = "treadle"  # a change of the engine that changes results raises the version of the key instead
 _MAPPING = re.compile(r"^MAPPING[^=]*= (\{.*\})$", re.MULTILINE)
@@ -47,11 +48,12 @@ class Libraries:
 
     def of(self, tops: Iterable[str]) -> dict[str, str]:
         """Distribution → version for these top-level modules; what is not installed says so."""
+        wanted = sorted(set(tops) - {ENGINE})
+        if not wanted:
+            return {}  # spares reading what is installed
         known = self._read()
         found: dict[str, list[str]] = {}
-        for top in sorted(set(tops)):
-            if top == ENGINE:
-                continue
+        for top in wanted:
             names = known.tops.get(top)
             where = self._where(top, known)
             local = [self._content(top, where)] if where and (not names or any(n in known.local for n in names)) else []
@@ -84,6 +86,7 @@ class Libraries:
                 files = sorted(
                     os.path.join(inside, name)
                     for inside, _, names in os.walk(folder)
+                    if self._files.stat(inside)
                     for name in names
                     if name.endswith((".py", ".so"))
                 )
@@ -104,23 +107,16 @@ class Libraries:
 
 
 def _look(paths: Sequence[str]) -> _Known:
-    from importlib import metadata  # lazy: 100 ms, only after packages were installed or removed
-
     known = _Known({}, {}, {}, {})
-    for distribution in metadata.distributions(path=list(paths)):
-        name = distribution.metadata["Name"]
+    for distribution in distributions(paths):
+        name, version = distribution.title()
         if not name or name in known.versions:
             continue  # the first on the path is the one that is imported
-        known.versions[name] = distribution.version
-        tops = set((distribution.read_text("top_level.txt") or "").split())
-        for file in distribution.files or ():
-            first = file.parts[0]
-            if file.suffix in (".py", ".so", ".pyd") and not first.endswith((".dist-info", ".data")) and first != "..":
-                tops.add(first.partition(".")[0])
-        origin = distribution.read_text("direct_url.json")
-        if origin and '"file://' in origin:
+        known.versions[name] = version
+        origin = distribution.text("direct_url.json")
+        if '"file://' in origin:
             known.local[name] = _folder(origin)
-        for top in tops:
+        for top in distribution.tops():
             known.tops.setdefault(top, []).append(name)
     for path in paths:
         known.mapped.update(_mapped(path))

@@ -1,7 +1,7 @@
 """Module names → source files, and files → syntax trees."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from treadle.domain.location import Location
@@ -44,6 +44,14 @@ def find(module: str, folders: Sequence[str]) -> str | None:
         if os.path.isdir(base) and not os.path.exists(base + ".py"):
             return base
     return None
+
+
+def candidates(module: str, folders: Sequence[str]) -> Iterator[str]:
+    """The places at which `find` looks, in its order."""
+    relative = module.replace(".", os.sep)
+    for folder in folders:
+        base = os.path.join(folder, relative)
+        yield from (os.path.join(base, "__init__.py"), base + ".py", base)
 
 
 def locate(module: str, root: str, folders: Sequence[str]) -> str:

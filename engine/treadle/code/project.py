@@ -109,9 +109,13 @@ class Project:
         """A digest that changes when packages are installed or removed."""
         return self._libraries.installed()
 
+    def installed_in(self) -> list[str]:
+        """The folders in which installed packages lie."""
+        return [path for path in self._paths if os.path.isdir(path)]
+
     def _closure(self, call: str, key: str) -> Closure:
         module, name = _split(call)
-        path = modules.locate(module, self.root, self._paths)
+        path = self._locate(module)
         outside = self.files.find(module, (self.root,)) != path
         graph = self._graph((self.root,), module.partition(".")[0] if outside else "")
         nodes = graph.reach(graph.names.start(module, name))
@@ -139,9 +143,15 @@ class Project:
 
         return signature.read(module, name, tree), read
 
+    def _locate(self, module: str) -> str:
+        found = self.files.find(module, (self.root, *self._paths))
+        if found is not None and found.endswith(".py"):
+            return found
+        return modules.locate(module, self.root, self._paths)  # which says what is wrong
+
     def _tree(self, module: str) -> "tuple[ast.Module, str, bool, str]":
         if module not in self._trees:
-            path = modules.locate(module, self.root, self._paths)
+            path = self._locate(module)
             relative = os.path.relpath(path, self.root)
             shown = path if relative.startswith("..") else relative
             self._trees[module] = (modules.read_tree(path, shown), shown, path.endswith("__init__.py"), path)

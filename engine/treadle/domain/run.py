@@ -80,3 +80,11 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     steps: dict[str, StepRecord] = {}
     git: str = ""
+
+    @property
+    def fates(self) -> dict[str, int]:
+        """How many steps met each fate."""
+        found: dict[str, int] = {}
+        for step in self.steps.values():
+            found[step.fate] = found.get(step.fate, 0) + 1
+        return found

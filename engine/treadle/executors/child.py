@@ -15,7 +15,7 @@ from treadle.executors import system
 from treadle.executors.cgroup import Group
 from treadle.executors.limits import cores, limit_memory, limit_threads
 from treadle.executors.output import flush, redirect
-from treadle.executors.wire import HEAD, frame, orders
+from treadle.executors.wire import HEAD, Told, frame, orders
 from treadle.quantity import format_size
 
 Perform = Callable[[Task], Outcome]
@@ -42,7 +42,7 @@ def live(birth: Birth) -> None:
         if birth.pooled:
             _perform_all(birth)
         else:
-            _tell(birth.connection, _perform(birth.task, birth.perform, _limit(birth)))
+            _tell(birth.connection, Told(_perform(birth.task, birth.perform, _limit(birth))))
         code = 0
     finally:
         os._exit(code)  # what the nursery would do at its end is none of the child's business
@@ -96,19 +96,22 @@ def _perform(task: Task, perform: Perform, limit: str) -> Outcome:
 def _perform_all(birth: Birth) -> None:
     task: Task | None = birth.task
     limit = _limit(birth)
+    if birth.task.isolation != "pool":
+        system.adopt_orphans()  # what a command leaves behind shows as a child of ours, and ends with us
     while task is not None:
         before = _used()
         outcome = _perform(task, birth.perform, limit)
         after = _used()
         usage = Usage(
             cpu_seconds=after.cpu_seconds - before.cpu_seconds,
-            peak_memory=after.peak_memory,
+            peak_memory=outcome.usage.peak_memory or after.peak_memory,
             read=after.read - before.read,
             written=after.written - before.written,
             limit=outcome.usage.limit,
         )
-        _tell(birth.connection, structs.replace(outcome, usage=usage))
-        task = _next(birth.connection)
+        stays = task.isolation == "pool" or not system.has_children()
+        _tell(birth.connection, Told(structs.replace(outcome, usage=usage), stays))
+        task = _next(birth.connection) if stays else None
 
 
 def _next(connection: socket.socket) -> Task | None:
@@ -125,8 +128,8 @@ def _next(connection: socket.socket) -> Task | None:
     return getattr(order, "task", None)
 
 
-def _tell(connection: socket.socket, outcome: Outcome) -> None:
-    connection.sendall(frame(msgpack.encode(outcome)))
+def _tell(connection: socket.socket, told: Told) -> None:
+    connection.sendall(frame(msgpack.encode(told)))
 
 
 def _used() -> Usage:

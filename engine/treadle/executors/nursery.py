@@ -32,7 +32,7 @@ from treadle.executors.cgroup import Group, limited
 from treadle.executors.child import Birth, Perform, live
 from treadle.executors.limits import limit_threads
 from treadle.executors.output import trim, write_lines
-from treadle.executors.wire import Begin, Cancel, Channel, Ended, Ready, Refused, Started, orders
+from treadle.executors.wire import Begin, Cancel, Channel, Ended, Ready, Refused, Started, Told, orders
 from treadle.plugins import load
 from treadle.quantity import format_duration, format_size
 
@@ -44,7 +44,7 @@ UNSOUND = (  # what a module may raise when it is imported; other kinds end the 
     *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError),
     *(OSError, RuntimeError, SyntaxError, SystemError, SystemExit, TypeError, ValueError, Warning),
 )
-_outcomes = msgpack.Decoder(Outcome)
+_told = msgpack.Decoder(Told)
 
 
 class Child:
@@ -53,7 +53,8 @@ class Child:
     def __init__(self, task: Task, pid: int, channel: Channel, group: Group | None) -> None:
         self.pid = pid
         self.channel = channel
-        self.pooled = task.isolation == "pool"
+        self.pooled = used_again(task)
+        self.stays = False  # for another task
         self.group = group
         self.task = task
         self.begin(task)
@@ -62,7 +63,7 @@ class Child:
     def begin(self, task: Task) -> None:
         """Take a task, the first or in a pool the next one."""
         self.task = task
-        self.idle = False
+        self.idle = self.stays = False
         self.started = time.time()
         self.outcome: Outcome | None = None
         self.verdict: Failure | None = None  # why we ended it, if we did
@@ -156,7 +157,7 @@ class Nursery:
         return True
 
     def _begin(self, task: Task) -> None:
-        child = self._idle_for(task) if task.isolation == "pool" else None
+        child = self._idle_for(task) if used_again(task) else None
         if child is None:
             child = self._fork(task)
         else:
@@ -183,10 +184,9 @@ class Nursery:
         ours, theirs = socket.socketpair()
         others = [child.channel.fileno() for child in self._children.values()]
         inherited = (self._scheduler.fileno(), self._wake, self._woken, ours.fileno(), *others, *self._own_handle())
-        pooled = task.isolation == "pool"
         self._forks += 1
         group = limited(f"treadle-{os.getpid()}-{self._forks}", task.memory) if task.memory else None
-        birth = Birth(task, theirs, inherited, os.getpid(), self._perform, pooled, group)
+        birth = Birth(task, theirs, inherited, os.getpid(), self._perform, used_again(task), group)
         pid = os.fork()
         if pid == 0:
             live(birth)
@@ -209,9 +209,8 @@ class Nursery:
             self._selector.unregister(child.channel)
             return
         for message in messages:
-            with suppress(DecodeError):  # a step that writes to handles it does not own
-                child.outcome = _outcomes.decode(message)
-        if child.outcome is not None and child.pooled and child.verdict is None:
+            _hear(child, message)
+        if child.outcome is not None and child.stays and child.verdict is None:
             self._report(child, child.outcome.usage)
             child.idle, child.deadline = True, None
 
@@ -251,8 +250,7 @@ class Nursery:
     def _drain(self, child: Child) -> None:
         """Take what a child said before it ended."""
         for message in child.channel.drain():
-            with suppress(DecodeError):
-                child.outcome = _outcomes.decode(message)
+            _hear(child, message)
         self._selector.unregister(child.channel)
 
     def _settle(self) -> None:
@@ -263,7 +261,8 @@ class Nursery:
                 del self._children[child.pid]
                 child.channel.close()
                 if not child.idle and child.end is not None:
-                    self._report(child, child.end.usage)
+                    told = child.outcome.usage if child.pooled and child.outcome is not None else None
+                    self._report(child, told or child.end.usage)  # that of its end would be of all its tasks
                 if child.group is not None:
                     child.group.remove()
 
@@ -314,6 +313,24 @@ class Nursery:
                     self._selector.modify(channel, wanted, key.data)
 
 
+def used_again(task: Task) -> bool:
+    """Whether the process of a task takes another one after it.
+
+    One of a pool does. So does one that waits for a shell, which is the step's own process: to fork ours for each
+    would take longer than most commands. It ends when the command leaves anything behind, where the system tells.
+    """
+    if task.isolation == "pool":
+        return True
+    special = task.memory or task.secrets or task.devices or task.items
+    return task.kind == "command" and not special and sys.platform == "linux"
+
+
+def _hear(child: Child, message: bytes) -> None:
+    with suppress(DecodeError):  # a step that writes to handles it does not own
+        told = _told.decode(message)
+        child.outcome, child.stays = told.outcome, told.stays
+
+
 def _failed(child: Child) -> bool:
     return child.outcome is None or child.outcome.failure is not None
 
@@ -324,7 +341,7 @@ def _size(task: Task) -> str:
 
 def _environment(task: Task) -> tuple[Any, ...]:
     """What tasks must have in common to share a process."""
-    return task.root, task.env, task.secrets, task.cpu, task.memory, task.devices
+    return task.isolation, task.root, task.env, task.secrets, task.cpu, task.memory, task.devices
 
 
 def _crash(status: int, task: Task) -> Failure:

@@ -92,6 +92,16 @@ def children() -> list[int]:
         return []
 
 
+def has_children() -> bool:
+    """Whether this process has a child that lives; those that have ended are reaped."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
 def peak_memory(used: struct_rusage) -> int:
     """Bytes: the field is in KiB, on macOS in bytes."""
     return used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * 1024

@@ -47,6 +47,13 @@ class Ended(Struct, frozen=True, tag="ended"):
     outcome: Outcome
 
 
+class Told(Struct, frozen=True):
+    """How a child's task ended, and whether the child stays for another one."""
+
+    outcome: Outcome
+    stays: bool = False
+
+
 Message = Begin | Cancel | Ready | Refused | Started | Ended
 orders: msgpack.Decoder[Begin | Cancel] = msgpack.Decoder(Begin | Cancel)
 reports: msgpack.Decoder[Ready | Refused | Started | Ended] = msgpack.Decoder(Ready | Refused | Started | Ended)

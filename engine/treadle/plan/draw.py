@@ -5,9 +5,14 @@ from collections.abc import Callable
 from treadle.domain.plan import Plan
 from treadle.plan import graph
 
+WIDEST = 120  # characters of indentation
+
 
 def tree(plan: Plan, label: Callable[[str], str] = str) -> str:
-    """The DAG drawn from its first steps down; a step met again is shown once more without its branch."""
+    """The DAG drawn from its first steps down; a step met again is shown once more without its branch.
+
+    From 40 levels on a step stands below the one it needs with an arrow: a chain of 10,000 would be as wide as long.
+    """
     below: dict[str, list[str]] = {step.id: [] for step in plan.steps}
     needs = {step.id: [need for need in step.needs if need in below] for step in plan.steps}
     for step, found in needs.items():
@@ -26,7 +31,10 @@ def tree(plan: Plan, label: Callable[[str], str] = str) -> str:
         children = below[name]
         for position in range(len(children) - 1, -1, -1):
             last = position == len(children) - 1
-            todo.append((children[position], prefix + inner, "└─ " if last else "├─ ", "   " if last else "│  "))
+            if len(prefix) < WIDEST:
+                todo.append((children[position], prefix + inner, "└─ " if last else "├─ ", "   " if last else "│  "))
+            else:
+                todo.append((children[position], prefix, "↳  ", ""))
     return "\n".join(lines)
 
 

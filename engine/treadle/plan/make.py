@@ -3,7 +3,7 @@
 make_plan
 ├── params.resolve            defaults under this run's values
 ├── for each step: _Maker.step or _Maker.matrix    cells and the gather that joins them
-└── graph.order               every step after its needs
+└── order.ordered             every step after its needs
 """
 
 import re
@@ -19,7 +19,7 @@ from treadle.domain.plan import Plan, PlannedStep, Source
 from treadle.domain.signature import Signature
 from treadle.domain.spec import Output, PipelineSpec, Reference, Resources, Retry, StepSpec
 from treadle.errors import InputError, Problem
-from treadle.plan import fill, graph, params
+from treadle.plan import fill, order, params
 from treadle.settings import Settings
 
 Env = Callable[[str], str | None]
@@ -49,9 +49,7 @@ def make_plan(
             steps[planned.id] = planned
     if maker.problems:
         raise InputError(maker.problems)
-    rank = {name: position for position, name in enumerate(steps)}
-    ordered = graph.order(graph.build({name: step.needs for name, step in steps.items()}), rank)
-    planned_steps = tuple(steps[name] for name in ordered)
+    planned_steps = tuple(steps[name] for name in order.ordered({name: step.needs for name, step in steps.items()}))
     return Plan(
         pipeline=spec.name,
         path=spec.path,

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.errors import InputError, Problem, did_you_mean
-from treadle.plan import graph
+from treadle.plan import order
 
 
 def select(
@@ -19,15 +19,15 @@ def select(
     """
     for name in (*targets, *start, *only):
         require(plan, name)
-    whole = graph.build({step.id: step.needs for step in plan.steps})
+    needs = {step.id: step.needs for step in plan.steps}
     chosen = {step.id for step in plan.steps}
     if targets:
-        chosen &= graph.above(whole, targets)
+        chosen &= order.reached(targets, needs)
     if start:
-        chosen &= graph.below(whole, start)
+        chosen &= order.reached(start, order.below_each(needs))
     if only:
         chosen &= set(only) | {cell for name in only for cell in _cells(plan, name)}
-    kept = graph.above(whole, chosen)
+    kept = order.reached(chosen, needs)
     return replace(plan, steps=tuple(step for step in plan.steps if step.id in kept)), frozenset(chosen)
 
 

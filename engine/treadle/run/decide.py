@@ -53,6 +53,7 @@ class Decider:
         self._now = now
         self.sources = Sources(plan, store, project.root, absent or {})
         self._champions: dict[str, Artifact | None] = {}
+        self._project_now: Project | None = None
         self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
 
@@ -112,10 +113,16 @@ class Decider:
         if step.code_version is not None:
             return ""
         try:
-            now = self._code_parts(step, self._closure(step, self._project.again()))
+            if self._project_now is None:
+                self._project_now = self._project.again()
+            now = self._code_parts(step, self._closure(step, self._project_now))
         except (InputError, OSError):
             return "its code"
         return next((part for part, digest in now.items() if key.parts.get(part) != digest), "")
+
+    def look_anew(self) -> None:
+        """Some steps have just ended: `changed` looks at code as it is from now on."""
+        self._project_now = None
 
     def remember(self, step: PlannedStep, outputs: Outputs) -> None:
         """Keep what the inputs consisted of, so that a later difference can name files."""

@@ -1,9 +1,9 @@
 """Tasks on their way: the executors, what each task holds of the machine, and what has ended."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from msgspec import Struct, structs
 
@@ -114,7 +114,14 @@ class Dispatch:
         task = self.running.pop(outcome.step_id)
         self._place.pop(outcome.step_id)
         self.release(outcome.step_id)
-        with suppress(OSError):
-            if not task.items:  # what a batch had finished is still to be read there
-                shutil.rmtree(task.scratch, ignore_errors=True)
+        if not task.items:  # what a batch had finished is still to be read there
+            _remove(task.scratch)
         return task
+
+
+def _remove(folder: str) -> None:
+    """Remove a scratch folder, in one call where it is empty, as that of most functions is."""
+    try:
+        os.rmdir(folder)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -15,8 +15,9 @@ Metrics = Mapping[str, Mapping[str, float]]  # step → its metrics
 
 def holds(text: str, params: Mapping[str, Any], metrics: Metrics, cell: Mapping[str, Any]) -> bool:
     """Whether a step's `if:` is true; raises expression.ExpressionError when a value is not there."""
-    values = _values(params, metrics) | {f"matrix.{name}": value for name, value in cell.items()}
-    return bool(expression.evaluate(expression.parse(text), values))
+    tree = expression.parse(text)
+    values = _values(tree, params, metrics) | {f"matrix.{name}": value for name, value in cell.items()}
+    return bool(expression.evaluate(tree, values))
 
 
 def judge(
@@ -28,10 +29,10 @@ def judge(
     that names it holds as long as no other model serves under that alias.
     """
     beside = {f"champion.{name.removeprefix(BESIDE)}": value for name, value in own.items() if name.startswith(BESIDE)}
-    values = _values(params, metrics) | dict(own) | beside
     verdicts = []
     for gate in step.gates:
         tree = expression.parse(gate.text)
+        values = _values(tree, params, metrics) | dict(own) | beside
         used = list(dict.fromkeys(name for name, _ in expression.names(tree)))
         seen = {name: float(values[name]) for name in used if isinstance(values.get(name), int | float)}
         if any(name.startswith("champion.") and name not in values for name in used):
@@ -49,8 +50,9 @@ def with_verdicts(done: StepRecord, verdicts: list[GateVerdict]) -> StepRecord:
     return structs.replace(done, gates=tuple(verdicts)) if verdicts else done
 
 
-def _values(params: Mapping[str, Any], metrics: Metrics) -> dict[str, Any]:
+def _values(tree: expression.Expression, params: Mapping[str, Any], metrics: Metrics) -> dict[str, Any]:
+    """Parameters, and the metrics of the steps that the expression names: not of all, which would take n² time."""
     values = {f"params.{name}": value for name, value in params.items()}
-    for step, found in metrics.items():
-        values.update({f"{step}.{name}": value for name, value in found.items()})
+    for step in {name.partition(".")[0] for name, _ in expression.names(tree)} & metrics.keys():
+        values.update({f"{step}.{name}": value for name, value in metrics[step].items()})
     return values

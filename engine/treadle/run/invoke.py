@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,12 @@ from importlib import import_module
 from typing import Any
 
 from treadle.domain.task import Failure
+from treadle.environment import variables
 from treadle.errors import CodecError, StepError, StoreError, TreadleError, did_you_mean
+from treadle.executors.system import peak_memory
 
 PLACEHOLDER = re.compile(r"\{(in|out|params)\.([A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*)\}")
+SHELL = ["/bin/sh", "-c"]
 TAIL = 20  # lines of the log that a failed command shows
 TAIL_BYTES = 1 << 14
 MESSAGE, TRACEBACK = 4_000, 100_000  # characters that a record keeps
@@ -107,28 +109,48 @@ def render(
     return PLACEHOLDER.sub(replacement, template)
 
 
-def run_command(command: str, root: str, log: str) -> None:
-    """Run a command with /bin/sh to its end, in `root`, its output where this process has its own.
+def run_command(command: str, root: str, log: str) -> int:
+    """Run a command with /bin/sh to its end, in `root`, its output where this process has its own; its peak of memory.
 
     Raises StepFailed with the last lines of `log` when it ends with another code than 0.
     """
     begin = _size(log)
     leader = os.getpgrp() == os.getpid() == os.getsid(0)  # else it needs a group of its own, to be ended as a whole
-    words = ["/bin/sh", "-c", command]
-    process = subprocess.Popen(words, cwd=root, stdin=subprocess.DEVNULL, start_new_session=not leader)
+    code, peak = _run_here(command) if leader and os.getcwd() == root else (_run_apart(command, root, leader), 0)
+    if code == 0:
+        return peak
+    if code < 0:
+        raise StepFailed("crash", f"the command was killed by {_signal(-code)}{last_lines(log, begin)}", code)
+    by = f" (killed by {_signal(code - 128)})" if code > 128 else ""
+    raise StepFailed("exit", f"the command ended with code {code}{by}{last_lines(log, begin)}", code)
+
+
+def _run_here(command: str) -> tuple[int, int]:
+    """Run a command in this folder, session and group. `subprocess` would take longer than the shell needs to start."""
+    nothing = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    usual = [signal.SIGPIPE, signal.SIGXFSZ]  # which Python ignores, and a command should not
+    pid = os.posix_spawn("/bin/sh", [*SHELL, command], variables(), file_actions=nothing, setsigdef=usual)
     try:
-        code = process.wait()
+        _, status, used = os.wait4(pid, 0)
+        return os.waitstatus_to_exitcode(status), peak_memory(used)
+    except BaseException:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
+def _run_apart(command: str, root: str, leader: bool) -> int:
+    import subprocess  # lazy: only in a process that is not the step's own
+
+    process = subprocess.Popen([*SHELL, command], cwd=root, stdin=subprocess.DEVNULL, start_new_session=not leader)
+    try:
+        return process.wait()
     except BaseException:
         with suppress(ProcessLookupError, PermissionError):
             process.kill() if leader else os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
-    if code == 0:
-        return
-    if code < 0:
-        raise StepFailed("crash", f"the command was killed by {_signal(-code)}{last_lines(log, begin)}", code)
-    by = f" (killed by {_signal(code - 128)})" if code > 128 else ""
-    raise StepFailed("exit", f"the command ended with code {code}{by}{last_lines(log, begin)}", code)
 
 
 def last_lines(log: str, begin: int = 0) -> str:

@@ -134,7 +134,9 @@ class _Runner:
 
     def stop(self) -> None:
         """End what runs, in order: TERM, then KILL; what ended well meanwhile counts."""
-        for task, outcome in self.dispatch.stop():
+        ended = self.dispatch.stop()
+        self.ends.decider.look_anew()
+        for task, outcome in ended:
             if self.fanout.knows(task.step_id) or outcome.failure is None:
                 self._outcome(task, outcome)
             else:
@@ -258,6 +260,7 @@ class _Runner:
             timeout = min(timeout, OFTEN)
         with self.interrupts.waiting():
             ended = self.dispatch.wait(timeout)
+        self.ends.decider.look_anew()
         for task, outcome in ended:
             self._outcome(task, outcome)
         self.tracks.tell()

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -27,7 +27,7 @@ from treadle.authoring import Codec
 from treadle.domain.artifact import Artifact
 from treadle.domain.signature import CONTEXT
 from treadle.domain.spec import Output
-from treadle.domain.task import Failure, Files, Given, Item, ItemOutcome, Outcome, Stored, Task
+from treadle.domain.task import Failure, Files, Given, Item, ItemOutcome, Outcome, Stored, Task, Usage
 from treadle.errors import CodecError, StoreError, TreadleError
 from treadle.executors.output import Mask, masked
 from treadle.plugins import Catalog
@@ -40,7 +40,13 @@ from treadle.run.lazy import LazyList, wants_lazily
 from treadle.store import Objects, decode, encode
 from treadle.store.objects import LIST
 
-Made = tuple[dict[str, Artifact], dict[str, float]]  # outputs and metrics
+
+class Made(NamedTuple):
+    """What a step made; `peak` is the most bytes of memory that its command had, if it is one."""
+
+    outputs: dict[str, Artifact]
+    metrics: dict[str, float]
+    peak: int = 0
 
 
 def prepare() -> None:
@@ -56,6 +62,7 @@ def perform(task: Task) -> Outcome:
     started = time.time()
     outputs: dict[str, Artifact] = {}
     metrics: dict[str, float] = {}
+    peak = 0
     items: tuple[ItemOutcome, ...] = ()
     failure: Failure | None = None
     mask = Mask(())
@@ -67,7 +74,7 @@ def perform(task: Task) -> Outcome:
                 if task.items:
                     items = perform_items(task, lambda own, item: _attempt(own, item, objects, mask))
                 else:
-                    outputs, metrics = _work(task, objects, mask)
+                    outputs, metrics, peak = _work(task, objects, mask)
             objects.sync()
     except BaseException as error:  # noqa: BLE001  # the border: a step may raise anything
         outputs, metrics, failure = {}, {}, _masked(mask, _explained(task, error))
@@ -80,6 +87,7 @@ def perform(task: Task) -> Outcome:
         started=started,
         finished=time.time(),
         worker=os.getpid(),
+        usage=Usage(peak_memory=peak),
         items=items,
     )
 
@@ -96,7 +104,7 @@ def _attempt(task: Task, item: Item, objects: Objects, mask: Mask) -> ItemOutcom
         os.environ["TREADLE_SCRATCH"] = os.environ["TMPDIR"] = task.scratch
         _forget_temporary_folder()
         given = dict.fromkeys(task.each, (item.element,))
-        outputs, metrics = _work(structs.replace(task, inputs={**task.inputs, **given}), objects, mask)
+        outputs, metrics, _ = _work(structs.replace(task, inputs={**task.inputs, **given}), objects, mask)
     except BaseException as error:  # noqa: BLE001  # the border: a step may raise anything
         outputs, metrics, failure = {}, {}, _masked(mask, _explained(task, error))
     finished = time.time()
@@ -116,7 +124,7 @@ def _work(task: Task, objects: Objects, mask: Mask) -> Made:
         returned = call_function(task.call, arguments)
     values = take_apart(returned, task.outputs, task.declared)
     metrics = told | metrics_of(values)
-    return {output.name: _stored(task, output, values[output.name], objects) for output in task.outputs}, metrics
+    return Made({output.name: _stored(task, output, values[output.name], objects) for output in task.outputs}, metrics)
 
 
 def _call_with_context(task: Task, arguments: dict[str, Any], mask: Mask) -> tuple[dict[str, float], Any]:
@@ -134,7 +142,8 @@ def _call_with_context(task: Task, arguments: dict[str, Any], mask: Mask) -> tup
 @contextmanager
 def _entered(task: Task) -> Iterator[None]:
     """The step's folder, import path and environment; afterwards those from before, where a process lives on."""
-    before = None if task.isolation == "fresh" else (dict(os.environ), os.getcwd(), list(sys.path))
+    alone = task.isolation == "fresh" and task.kind == "function"  # a process that waits for a shell may live on
+    before = None if alone else (dict(os.environb), os.getcwd(), list(sys.path))
     try:
         _make_folder(task.scratch)
         os.chdir(task.root)
@@ -152,10 +161,12 @@ def _entered(task: Task) -> Iterator[None]:
             _leave(*before)
 
 
-def _leave(environment: dict[str, str], folder: str, path: list[str]) -> None:
-    for name in os.environ.keys() - environment.keys():
-        del os.environ[name]
-    os.environ.update(environment)
+def _leave(environment: dict[bytes, bytes], folder: str, path: list[str]) -> None:
+    now = dict(os.environb)
+    for name in now.keys() - environment.keys():
+        del os.environb[name]
+    for name, value in environment.items() - now.items():  # to set all of them again would take half of a small step
+        os.environb[name] = value
     os.chdir(folder)
     sys.path[:] = path
     _forget_temporary_folder()
@@ -315,16 +326,16 @@ def _stored(task: Task, output: Output, value: Any, objects: Objects) -> Artifac
 def _perform_command(task: Task, objects: Objects) -> Made:
     staging = os.path.join(task.scratch, "out")
     places = {output.name: _inside(staging, output.path or output.name) for output in task.outputs}
-    for place in (os.path.join(staging, "."), *places.values()):
-        os.makedirs(os.path.dirname(place), exist_ok=True)
+    for folder in dict.fromkeys((staging, *map(os.path.dirname, places.values()))):
+        _make_folder(folder)
     inputs = {port: _paths(task, port, objects) for port in task.inputs}
-    run_command(render(task.call, inputs, places, task.params), task.root, task.log)
+    peak = run_command(render(task.call, inputs, places, task.params), task.root, task.log)
     missing = [output for output in task.outputs if not os.path.exists(places[output.name])]
     if missing:
         text = ", ".join(f"'{output.name}' ({output.path or output.name})" for output in missing)
         raise StepFailed("output", f"the command ended well but did not make {text}")
     metrics = _written_metrics(places)
-    return {output.name: _taken(task, output, places[output.name], objects) for output in task.outputs}, metrics
+    return Made({o.name: _taken(task, o, places[o.name], objects) for o in task.outputs}, metrics, peak)
 
 
 def _taken(task: Task, output: Output, place: str, objects: Objects) -> Artifact:

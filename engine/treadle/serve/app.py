@@ -314,6 +314,7 @@ class App:
         if not marks:
             name = path.split("/")[3].removesuffix(":predict") if path.count("/") >= 3 else self._only.name
             self._metrics.refused(name if name in self._endpoints else "", refusal.status)
+            marks = ((b"x-request-id", self._ids.take(request, "").encode()),)  # a client's report can be found by it
         request.reply(refusal.status, (*headers, *marks), body)
 
 

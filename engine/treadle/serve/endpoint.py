@@ -138,6 +138,9 @@ class Endpoint:
             arm = "challenger" if lane is arms.challenger and lane is not arms.champion else "champion"
             self._put(lane, ask, Assignment(ask.unit, arm, 0.0), done)
             return
+        if arms.challenger is None and arms.traffic is None:  # nothing is divided
+            self._put(arms.champion, ask, Assignment(ask.unit or ask.request_id, "champion", 0.0), done)
+            return
         units, sticky = self._units(arms, ask)
         assigned = [assign(arms.traffic if arms.challenger else None, unit, sticky) for unit in units]
         if len({one.arm for one in assigned}) == 1 and len({one.propensity for one in assigned}) == 1:

@@ -135,6 +135,7 @@ class Connection(asyncio.Protocol):
         self._reading = False
         self._draining = False
         self._url = b""
+        self._parsed = (b"", "/", b"")  # the last target, its path and its query
         self._head = 0
         self._names: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
@@ -199,12 +200,14 @@ class Connection(asyncio.Protocol):
             raise _TooMuch(431, f"more than {self._limits.headers} headers")
 
     def on_headers_complete(self) -> None:
-        try:
-            url = httptools.parse_url(self._url)
-        except httptools.HttpParserInvalidURLError:
-            raise _TooMuch(400, "the request's target is not a valid path") from None
-        path = unquote((url.path or b"/").decode("latin-1"))
-        request = Request(self, self._parser.get_method().decode("latin-1"), path, url.query or b"")
+        if self._url != self._parsed[0]:  # a client asks the same path again and again
+            try:
+                url = httptools.parse_url(self._url)
+            except httptools.HttpParserInvalidURLError:
+                raise _TooMuch(400, "the request's target is not a valid path") from None
+            self._parsed = self._url, unquote((url.path or b"/").decode("latin-1")), url.query or b""
+        _, path, query = self._parsed
+        request = Request(self, self._parser.get_method().decode("latin-1"), path, query)
         for name, value in self._names:
             if name in ONCE and name in request.headers:
                 raise _TooMuch(400, f"the header {name.decode('latin-1')} is given twice")

@@ -101,7 +101,7 @@ def parse_csv(body: bytes, header: str, checker: Checker) -> Table:
     columns: dict[str, Any] = {}
     for place, name in enumerate(names):
         cells = [row[place] for row in rows]
-        columns[name] = [_cell(fields[name], cell) for cell in cells] if name in fields else cells
+        columns[name] = [cell(fields[name], one) for one in cells] if name in fields else cells
     return checker.named(columns, len(rows))
 
 
@@ -174,7 +174,7 @@ def _inputs(value: Any, checker: Checker) -> Table:
 _FORMS = {"dataframe_split": _split, "dataframe_records": _records, "instances": _instances, "inputs": _inputs}
 
 
-def _cell(field: Field, cell: str) -> Any:
+def cell(field: Field, cell: str) -> Any:
     """A CSV cell as the field's type; what does not convert is left for the check to name."""
     if field.dtype == "string":
         return cell

@@ -90,6 +90,7 @@ class Checker:
         self.units = frozenset(units) - set(self.fields)
         self._by_name = {field.name: field for field in signature.inputs}
         self.doubles = all(field.dtype == "double" and field.required for field in signature.inputs)
+        self.first = 0  # the number of the first row, for errors about a part of a table
 
     def rows(self, data: Sequence[Any]) -> Table:
         """A table from rows in the order of the signature, each a list with a value for every field."""
@@ -163,7 +164,7 @@ class Checker:
 
     def bad(self, field: Field, row: int, value: object) -> Refusal:
         """What is said of a value that a field does not take."""
-        return Refusal(400, f"field '{field.name}', row {row}: {shown(value)} is not {WORDS[field.dtype]}")
+        return Refusal(400, f"field '{field.name}', row {self.first + row}: {shown(value)} is not {WORDS[field.dtype]}")
 
     def _absent(self, name: str) -> Refusal:
         return Refusal(400, f"field '{name}' is missing; expected {WORDS[self._by_name[name].dtype]}")

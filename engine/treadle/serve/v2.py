@@ -76,6 +76,11 @@ def table(inference: Inference, tail: memoryview, checker: Checker) -> Table:
     a field, of shape [n] or [n, 1].
     """
     inputs = inference.inputs
+    if len(inputs) == 1 and checker.doubles and not len(tail):  # what most clients of numeric models send
+        one, width = inputs[0], len(checker.fields)
+        plain = one.datatype == "FP64" and type(one.data) is list and one.name not in checker.fields
+        if plain and one.shape == [1, width] and len(one.data) == width > 1:
+            return checker.flat(one.data, 1)
     arrays, rest = [], tail
     for tensor in inputs:
         if tensor.datatype not in DTYPES:

@@ -12,6 +12,7 @@ from treadle import digest as digests
 from treadle.domain.location import Location
 from treadle.domain.spec import DataSource
 from treadle.errors import InputError, did_you_mean, input_error
+from treadle.stamp import Sign, folder_sign, sign_of
 
 MAGIC = "*?["
 LEFT_OUT = {".treadle", ".git"}
@@ -101,6 +102,41 @@ def list_glob(root: str, pattern: str) -> list[str]:
     found = glob(os.path.join(root, pattern), recursive=True)
     kept = {os.path.normpath(path) for path in found if os.path.isfile(path)}
     return sorted(path for path in kept if LEFT_OUT.isdisjoint(os.path.relpath(path, root).split(os.sep)))
+
+
+def watched(root: str, target: str) -> dict[str, Sign] | None:
+    """Everything that tells whether a path, pattern or folder still stands for the same files with the same content.
+
+    That is the files, and each folder in which another could appear; None where that cannot be told, since
+    a pattern leads through a link, or there is nothing. Raises OSError.
+    """
+    path = os.path.normpath(os.path.join(root, target))
+    if os.path.isfile(path):
+        return {path: sign_of(path)}
+    if os.path.isdir(path):
+        return dict(_signs_below(path, links=True))
+    if not any(sign in target for sign in MAGIC):
+        return None
+    top = _fixed(path)
+    if not any(sign in os.path.dirname(path) for sign in MAGIC):
+        return {top: folder_sign(top), path: False} | {file: sign_of(file) for file in list_glob(root, target)}
+    signs = dict(_signs_below(top, links=False))
+    return None if "" in signs else {**signs, path: False}
+
+
+def _signs_below(folder: str, links: bool) -> Iterator[tuple[str, Sign]]:
+    """The signs of a folder and all below it; the name of one that cannot be followed is empty."""
+    yield folder, folder_sign(folder)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name in LEFT_OUT:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _signs_below(entry.path, links)
+            elif entry.is_file():
+                yield entry.path, sign_of(entry.path)
+            elif entry.is_symlink() and not links:
+                yield "", False
 
 
 def data_identity(listing: Listing, contents: Sequence[str]) -> str:

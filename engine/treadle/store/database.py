@@ -52,6 +52,7 @@ class Database:
         self._process = 0
         self._inode = 0
         self._depth = 0
+        self._durable = True  # whether the connection syncs when it commits
         self._inherited: list[sqlite3.Connection] = []
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
@@ -119,9 +120,11 @@ class Database:
                 raise
             finally:
                 self._depth = 0
-                if not durable:
-                    with suppress(sqlite3.Error):
-                        connection.execute("PRAGMA synchronous=FULL")
+
+    @property
+    def version(self) -> int:
+        """The version of the tables."""
+        return len(MIGRATIONS)
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
@@ -134,8 +137,10 @@ class Database:
         for _ in range(3):
             try:
                 connection = self._connected(fresh=True)
-                if not durable:  # in WAL mode NORMAL skips the sync at commit; the next durable commit makes up for it
-                    connection.execute("PRAGMA synchronous=NORMAL")
+                if durable != self._durable:
+                    # in WAL mode NORMAL skips the sync at commit; the next durable commit makes up for it
+                    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                    self._durable = durable
                 connection.execute("BEGIN IMMEDIATE")
                 return connection
             except sqlite3.Error as error:
@@ -172,6 +177,7 @@ class Database:
                 if version != len(MIGRATIONS):
                     self._migrate(connection)
                 connection.execute("PRAGMA synchronous=FULL")
+                self._durable = True
                 return connection
             except sqlite3.Error as error:
                 self._connection = connection

@@ -33,6 +33,7 @@ class FileDigests:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.looked: set[str] = set()  # every file that an answer depended on
         self._known: dict[str, tuple[Signature, str]] = {}
         self._loaded: set[str] = set()
         self.tell: Tell = silent  # hears how far hashing is
@@ -44,6 +45,7 @@ class FileDigests:
     def digest_many(self, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
         """The digests of files, in their order; large ones are hashed on all cores."""
         names = [os.path.abspath(path) for path in paths]
+        self.looked.update(names)
         self._load(names)
         found: dict[str, str] = {}
         open_: list[tuple[str, Signature]] = []
@@ -152,7 +154,7 @@ def _hash_all(files: Sequence[tuple[str, Signature]]) -> Iterator[Hashed]:
         return
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that unchanged files spare
 
-    from treadle.settings import cores  # lazy: only many bytes need it
+    from treadle.environment import cores  # lazy: only many bytes need it
 
     threads = max(1, cores())
     size = max(1, min(64, len(files) // (4 * threads)))  # handing over a small file costs more than hashing it

@@ -63,8 +63,7 @@ class History:
         digest = of_bytes(data)
 
         def add() -> None:
-            if not self._database.rows("SELECT 1 FROM walks WHERE digest = ?", (digest,)):
-                self._database.change("INSERT INTO walks (digest, data) VALUES (?, ?)", (digest, data))
+            self._database.change("INSERT OR IGNORE INTO walks (digest, data) VALUES (?, ?)", (digest, data))
             position = "(SELECT coalesce(max(position), 0) + 1 FROM run_walks WHERE run_id = ?)"
             sql = f"INSERT INTO run_walks (run_id, position, digest) VALUES (?, {position}, ?)"
             self._database.change(sql, (run_id, run_id, digest))
@@ -98,6 +97,11 @@ class History:
             hint = "one of " + ", ".join(row[0] for row in rows)
             raise input_error("ambiguous-run", f"more than one run begins with '{run_id}'", None, hint)
         return self._record(rows[0], with_steps=True) if rows else None
+
+    def walks(self, run_id: str) -> tuple[str, ...]:
+        """The digests of the batches of steps of a run, in order."""
+        sql = "SELECT digest FROM run_walks WHERE run_id = ? ORDER BY position"
+        return tuple(digest for (digest,) in self._database.rows(sql, (run_id,)))
 
     def list(self, limit: int = 20, pipeline: str | None = None) -> Runs:
         """The newest runs with their steps, newest first."""

@@ -14,9 +14,10 @@ from msgspec import Struct
 from treadle import digest as digests
 from treadle.domain.advance import Advance, Tell, silent
 from treadle.domain.spec import DataSource
+from treadle.environment import variable
 from treadle.errors import StoreError, input_error
 from treadle.mlflow import File, Refused, Server, Unreachable, resolve
-from treadle.settings import read_settings, variable
+from treadle.settings import read_settings
 from treadle.store.data import Data
 from treadle.store.scratch import temporary
 

@@ -207,11 +207,13 @@ class Objects:
             _sync_file(part)
             place = self.path(digest)
             folder = os.path.dirname(place)
-            if not os.path.isdir(folder):
-                os.makedirs(folder, exist_ok=True)
+            try:
+                os.rename(part, place)
+            except FileNotFoundError:
+                _make_folders(self.folder)
                 with self._lock:
                     self._unsynced.update((self.folder, self._state))
-            os.rename(part, place)
+                os.rename(part, place)
             with self._lock:
                 self._unsynced.add(folder)
         return Artifact(digest, codec, size, name)
@@ -281,6 +283,12 @@ def is_folder(artifact: Artifact) -> bool:
 def add_list(objects: Objects, artifacts: list[Artifact]) -> Artifact:
     """Store a list of artifacts as one artifact, which is read as the list of their values."""
     return objects.add_bytes(_encode_list(artifacts), LIST)
+
+
+def _make_folders(top: str) -> None:
+    """Make the folders of all objects at once: made one by one, each would wait for the disk on its own."""
+    for number in range(256):
+        os.makedirs(os.path.join(top, f"{number:02x}"), exist_ok=True)
 
 
 def _part(state: str) -> str:

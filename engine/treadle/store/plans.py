@@ -25,12 +25,15 @@ class Plans:
         data = content[MARK:]
         return data if content[: MARK - 1].decode("ascii", "replace") == of_bytes(data) else None
 
-    def put(self, digest: str, data: bytes) -> None:
-        """Keep bytes under a digest; raises StoreError when they cannot be written."""
+    def put_file(self, name: str, content: bytes) -> None:
+        """Write a file of another kind beside the plans, whole or not at all; raises StoreError."""
         try:
             make_folder(os.path.dirname(self.folder))
             os.makedirs(self.folder, exist_ok=True)
-            content = of_bytes(data).encode("ascii") + b"\n" + data
-            replace_file(os.path.join(self.folder, digest), content, os.path.join(self.folder, "..", "tmp"))
+            replace_file(os.path.join(self.folder, name), content, os.path.join(self.folder, "..", "tmp"))
         except OSError as error:
             raise os_failure(error, self.folder) from error
+
+    def put(self, digest: str, data: bytes) -> None:
+        """Keep bytes under a digest; raises StoreError when they cannot be written."""
+        self.put_file(digest, of_bytes(data).encode("ascii") + b"\n" + data)

@@ -98,6 +98,11 @@ class Results:
         """How many seconds each step of a pipeline took when it last ran."""
         return dict(self._database.rows("SELECT step, seconds FROM last_results WHERE pipeline = ?", (pipeline,)))
 
+    def generation(self) -> int:
+        """A number that is another one after any change to the results, by whichever process."""
+        number: int = self._database.rows("SELECT number FROM generation")[0][0]
+        return number
+
     def all(self) -> Iterable[Result]:
         """Every result, in no order."""
         rows = self._database.rows("SELECT data FROM results")

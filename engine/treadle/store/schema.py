@@ -68,6 +68,17 @@ LEDGER = (
         BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
 )
 
+GENERATION = (
+    # One number that every change to the results changes, whoever makes it; it begins anywhere, so that a new
+    # database is never taken for the one it replaces.
+    "CREATE TABLE generation (number INTEGER NOT NULL)",
+    "INSERT INTO generation VALUES (abs(random() % 1000000000000))",
+    *(
+        f"CREATE TRIGGER results_{event} AFTER {event} ON results BEGIN UPDATE generation SET number = number + 1; END"
+        for event in ("INSERT", "UPDATE", "DELETE")
+    ),
+)
+
 LOOP = (
     """CREATE TABLE rollouts (
         number INTEGER PRIMARY KEY, rollout_id TEXT NOT NULL UNIQUE, model TEXT NOT NULL, active INTEGER NOT NULL,
@@ -78,4 +89,4 @@ LOOP = (
     "CREATE TABLE beats (pipeline TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING, LEDGER, LOOP)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING, LEDGER, GENERATION, LOOP)

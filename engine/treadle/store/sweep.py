@@ -148,7 +148,7 @@ def verify_all(store: Store, fetch: Callable[[str], bool] = lambda digest: False
     """
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that other commands spare
 
-    from treadle.settings import cores  # lazy: only needed here
+    from treadle.environment import cores  # lazy: only needed here
 
     def check(entry: tuple[str, str]) -> tuple[str, int, bool]:
         digest, path = entry

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from treadle_steps.compiled import proof
+from treadle_steps.compiled import proof, trees
 from treadle_steps.compiled.build import program
 from treadle_steps.compiled.frame import Fields, columns_of, table
 from treadle_steps.compiled.program import Columns, NotCompiled, Program
+from treadle_steps.estimators import final
 
 LOG = logging.getLogger("treadle.serve")
 FEW = 64  # rows up to which walking flat arrays is faster than scikit-learn
@@ -29,18 +30,46 @@ class Original:
 
 
 class Compiled:
-    """A compiled form for few rows; many rows, and what it is not sure about, go to the model itself."""
+    """A compiled form, and the model itself for rows that it is not sure about.
 
-    def __init__(self, program: Program, original: Original) -> None:
+    A row has the same answer alone and among others: many rows go to the model only where both are equal to the last
+    bit whatever their number, as trees are.
+    """
+
+    def __init__(self, program: Program, original: Original, whole: bool) -> None:
         self.program = program
         self.original = original
+        self._whole = whole
 
     def __call__(self, columns: Columns) -> Any:
-        if len(next(iter(columns.values()))) <= FEW:
-            found = proof.attempt(self.program, columns)
-            if found is not None:
-                return found
-        return self.original(columns)
+        rows = len(next(iter(columns.values())))
+        if rows > FEW and self._whole:
+            return self.original(columns)
+        found = proof.attempt(self.program, columns)
+        if found is not None:
+            return found
+        return self.original(columns) if rows == 1 else self._apart(columns, rows)
+
+    def _apart(self, columns: Columns, rows: int) -> Any:
+        """Halve until the rows that the compiled form is not sure about are known, and ask the model about them."""
+        todo, found, doubtful = [(0, rows)], [], []
+        while todo:
+            start, end = todo.pop()
+            part = {name: values[start:end] for name, values in columns.items()}
+            answers = proof.attempt(self.program, part)
+            if answers is not None:
+                found.append((slice(start, end), answers))
+            elif end - start == 1:
+                doubtful.append(start)
+            else:
+                middle = (start + end) // 2
+                todo += [(start, middle), (middle, end)]
+        asked = self.original({name: values[doubtful] for name, values in columns.items()})
+        whole = np.empty((rows, *asked.shape[1:]), dtype=np.result_type(asked, *(answers for _, answers in found)))
+        whole[doubtful] = asked
+        for place, answers in found:
+            whole[place] = answers
+        return whole
 
 
 def predictor(model: Any, card: Mapping[str, Any], example: Sequence[Mapping[str, Any]]) -> Any:
@@ -59,7 +88,8 @@ def predictor(model: Any, card: Mapping[str, Any], example: Sequence[Mapping[str
     if difference:
         LOG.warning("%s is served by the model itself: on its example, %s", card.get("name"), difference)
         return original
-    return Compiled(made, original)
+    exact = "to the last bit" in card["compiled"] and type(final(model)) in trees.ALL
+    return Compiled(made, original, exact)
 
 
 def verdict(model: Any, fields: Fields, sample: Any) -> str:

@@ -40,12 +40,22 @@ def linear(model: Any) -> Predict:
 
     def predict(x: Any) -> Any:
         # a product with a missing or infinite value is never finite, not even with a coefficient of 0
-        scores = x @ slope + constant
+        scores = _product(x, slope) + constant
         if not _finite(scores):
             return None
         return np.exp(scores) if exponential else scores
 
     return predict
+
+
+def _product(x: Any, slope: Any) -> Any:
+    """x @ slope, each row added up in the order of the columns.
+
+    BLAS adds in an order that depends on the number of rows: a row would have one answer alone and another in a table.
+    """
+    if slope.ndim == 1:
+        return np.add.accumulate(x * slope, axis=1)[:, -1]
+    return np.stack([np.add.accumulate(x * one, axis=1)[:, -1] for one in slope.T], axis=1)
 
 
 def _finite(scores: Any) -> bool:
@@ -63,7 +73,7 @@ def _classify(model: Any, slope: Any, constant: Any) -> Predict:
     room = np.abs(constant) + 1.0
 
     def predict(x: Any) -> Any:
-        scores = x @ slope + constant
+        scores = _product(x, slope) + constant
         if not _finite(scores):
             return None
         doubt = NEAR * (np.abs(x) @ size + room)

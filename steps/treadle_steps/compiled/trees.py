@@ -19,6 +19,8 @@ FORESTS = (
     *(ensemble.ExtraTreesRegressor, ensemble.ExtraTreesClassifier),
 )
 SINGLE = (tree.DecisionTreeRegressor, tree.DecisionTreeClassifier, tree.ExtraTreeRegressor, tree.ExtraTreeClassifier)
+ALL = (*BOOSTED, *CLASSIC, *FORESTS, *SINGLE)
+NEEDLESS = 8  # comparisons made for each one on the way of a row, up to which making all at once is faster
 CODES = 257  # a categorical split is a table over codes 0..255; the last place is for missing and unknown ones
 
 
@@ -84,7 +86,11 @@ class Nodes:
                 gone = np.where(own >= 0, tables[own, code], gone)
             return gone
 
+        whole = self._single(features, thresholds, missing_left)
+
         def walk(x: Any) -> Any:
+            if len(x) == 1 and whole is not None:
+                return whole(x)
             at = roots if len(x) == 1 else np.broadcast_to(roots, (len(x), len(roots)))
             plain = not categorical and not np.isnan(x).any()
             flat = np.ascontiguousarray(x).ravel()
@@ -94,6 +100,39 @@ class Nodes:
                 found = flat.take(place if offsets is None else place + offsets)
                 at = children.take(at + (found <= thresholds2.take(at) if plain else left(at, found)))
             return (at >> 1).reshape(len(x), -1)
+
+        return walk
+
+    def _single(self, features: Any, thresholds: Any, missing_left: Any) -> Any:
+        """For one row: every comparison of every tree at once, then one look-up per level.
+
+        Of a call of numpy on a few hundred numbers most is overhead: a few for all nodes and one per level are faster
+        than seven per level, as long as trees are not much larger than the ways through them; None where they are.
+        """
+        left, right = np.concatenate(self.left), np.concatenate(self.right)
+        inner = np.flatnonzero(left != right)
+        if self.tables or not len(inner) or len(inner) > NEEDLESS * len(self.roots) * self.depth:
+            return None
+        order = np.concatenate((inner, np.flatnonzero(left == right)))
+        place = np.empty(self.count, dtype=np.intp)
+        place[order] = np.arange(self.count)
+        size, total = len(inner), self.count
+        own_features, own_thresholds, own_missing = features[inner], thresholds[inner], missing_left[inner]
+        lefts = place[left[inner]]
+        otherwise = np.concatenate((place[right[inner]], np.arange(size, total)))
+        roots, levels = place[np.array(self.roots, dtype=np.intp)], range(self.depth)
+
+        def walk(x: Any) -> Any:
+            found = x[0].take(own_features)
+            goes_left = found <= own_thresholds
+            if np.isnan(x).any():
+                goes_left |= np.isnan(found) & own_missing
+            following = otherwise.copy()
+            np.copyto(following[:size], lefts, where=goes_left)
+            at = roots
+            for _ in levels:
+                at = following.take(at)
+            return order.take(at)[None]
 
         return walk
 

@@ -197,9 +197,7 @@ def _rows(record: Prediction, fields: Fields) -> Iterator[dict[str, Any]]:
     block = _doubles(record.features)
     answers = _doubles(record.prediction)
     outputs = len(answers) // record.rows if answers is not None and record.rows else 1
-    names = [f"prediction.{name}" for name in fields.outputs] if outputs > 1 else ["prediction"]
-    if len(names) != outputs:
-        names = [f"prediction.{place}" for place in range(outputs)]
+    names = prediction_names(fields.outputs, outputs)
     for row in range(record.rows):
         found: dict[str, Any] = {
             "_request_id": record.request_id,
@@ -225,6 +223,14 @@ def _rows(record: Prediction, fields: Fields) -> Iterator[dict[str, Any]]:
                 {f"prediction.{n}": one for n, one in enumerate(value)} if type(value) is list else {names[0]: value}
             )
         yield found
+
+
+def prediction_names(outputs: Sequence[str], width: int) -> tuple[str, ...]:
+    """What columns of predictions are called: `prediction`, or `prediction.OUTPUT` where there are several."""
+    if width == 1:
+        return ("prediction",)
+    known = outputs if len(outputs) == width else [str(place) for place in range(width)]
+    return tuple(f"prediction.{name}" for name in known)
 
 
 def _doubles(data: object) -> tuple[float, ...] | None:
