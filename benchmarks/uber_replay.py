@@ -1,8 +1,8 @@
-"""Real demand as live traffic: trained on January 2015, replayed day by day to June, with the library's own monitor.
+"""Real demand as live traffic: trained on January 2015, replayed day by day to June, with the library's own monitors.
 
 python benchmarks/uber_replay.py CSV      hourly pickups by borough; see examples/uber_demand/README.md
 
-Each evening the day's predictions and outcomes go to `monitor.performance`; an alarm retrains on all that was seen.
+Each evening the day's predictions and outcomes go to the monitors; an alarm retrains on all that was seen.
 Compared: never retraining, retraining every Monday, retraining on alarm.
 """
 
@@ -18,10 +18,11 @@ sys.path.insert(0, str(ROOT / "examples/uber_demand"))
 
 from steps.demand import build  # noqa: E402
 
+from treadle_steps.monitor import drift  # noqa: E402
 from treadle_steps.performance import performance  # noqa: E402
 from treadle_steps.train import estimator  # noqa: E402
 
-DAY = pd.Timedelta(days=1)
+DAY, HOUR = pd.Timedelta(days=1), pd.Timedelta(hours=1)
 START, END = pd.Timestamp("2015-02-01"), pd.Timestamp("2015-07-01")
 HELD = 7 * DAY  # before a (re)training: what the model is accepted on
 ROOM = 21 * DAY  # how far a retraining is followed
@@ -80,10 +81,25 @@ def replay(table: pd.DataFrame, policy: str) -> tuple[pd.DataFrame, list[tuple[p
 
 
 def alarm(served: Served, current: pd.DataFrame) -> str:
-    """What the monitor says of the days since the model was accepted; "" when it is quiet."""
-    found = performance(served.reference, current, at="hour", window="1d", detect_within="28d")
-    figures = found.metrics
-    return f"loss {figures['loss']:.1f}, was {figures['reference_loss']:.1f}" if figures["alarm"] else ""
+    """What the monitors say of the days since the model was accepted; "" when they are quiet.
+
+    Drift is looked at in whole weeks, since days of the week differ; it takes two of three of them.
+    """
+    figures = performance(served.reference, current, at="hour", window="1d", detect_within="28d").metrics
+    if figures["alarm"]:
+        return f"loss {figures['loss']:.1f}, was {figures['reference_loss']:.1f}"
+    if current["hour"].max() - served.since < 14 * DAY or (current["hour"].max() + HOUR - served.since) % HELD >= DAY:
+        return ""
+    columns = ["prediction", "pickups_1h_ago", "pickups_168h_ago", "last_day"]
+    found = drift(
+        served.reference[["hour", *columns]],
+        current[["hour", *columns]],
+        at="hour",
+        window="7d",
+        columns=columns,
+        prediction="prediction",
+    )
+    return f"drift, {found.report['reason']}" if found.metrics["alarm"] else ""
 
 
 def main(path: str) -> None:
