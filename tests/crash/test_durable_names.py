@@ -22,7 +22,15 @@ def traced(folder: Path, script: str, *arguments: str) -> list[str]:
     calls = "trace=fsync,fdatasync,rename,renameat,renameat2"
     strace = ["strace", "-y", "-o", str(trace), "-e", calls, sys.executable, "-c", script, *arguments]
     subprocess.run(strace, check=True, timeout=60)
-    return [line for line in trace.read_text().splitlines() if "(" in line and "+++" not in line]
+    return [
+        line for line in trace.read_text().splitlines() if "(" in line and " = 0" in line
+    ]  # what failed made nothing
+
+
+def filled(objects: Path) -> Path:
+    """The one of the folders of objects that has something in it."""
+    [folder] = [folder for folder in objects.iterdir() if any(folder.iterdir())]
+    return folder
 
 
 def test_content_is_durable_before_its_name_and_its_name_before_sync_returns(tmp_path: Path) -> None:
@@ -34,7 +42,7 @@ def test_content_is_durable_before_its_name_and_its_name_before_sync_returns(tmp
     assert {call.partition("<")[2].partition(">")[0] for call in folders} == {
         str(tmp_path / ".treadle"),
         str(tmp_path / ".treadle" / "objects"),
-        *map(str, (tmp_path / ".treadle" / "objects").iterdir()),
+        str(filled(tmp_path / ".treadle" / "objects")),
     }
 
 
@@ -42,11 +50,10 @@ def test_a_name_that_a_dead_process_left_is_made_durable_by_who_relies_on_it(tmp
     objects = tmp_path / ".treadle" / "objects"
     subprocess.run([sys.executable, "-c", ADD + "os._exit(0)", str(objects)], check=True, timeout=60)
     calls = traced(tmp_path, ADD + "objects.sync()", str(objects))
-    [shard] = objects.iterdir()
     assert sorted(call.partition("<")[2].partition(">")[0] for call in calls) == [
         str(tmp_path / ".treadle"),
         str(objects),
-        str(shard),
+        str(filled(objects)),
     ]
 
 
