@@ -43,6 +43,7 @@ WORK = """
 
     def reads():
         Path("large").write_bytes(bytes(3 << 20))
+        sum(range(3_000_000))
         return len(Path("large").read_bytes())
 """
 
@@ -199,7 +200,7 @@ def test_what_a_step_used_is_recorded_and_shown(project: Project) -> None:
         version: 1
         steps:
           fresh: {uses: "work:reads", resources: {memory: 1GiB}}
-          pool: {uses: "work:reads", isolation: pool, after: [fresh]}
+          pool: {uses: "work:reads", isolation: pool, after: [fresh], env: {OWN: key}}
         """,
     )
     assert project.treadle("run", "pipeline.yaml").code == 0

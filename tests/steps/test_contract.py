@@ -28,6 +28,7 @@ TABLE = pd.DataFrame(
 )
 TABLE["y"] = TABLE["a"] - TABLE["b"]
 TABLE["up"] = TABLE["y"] > 0
+ANSWERS = pd.concat([TABLE[["ts", "a"]], TABLE["y"].rename("outcome"), TABLE["a"].rename("prediction")], axis=1)
 RIDGE: dict[str, Any] = {"estimator": "sklearn.linear_model.Ridge", "target": "y", "features": ["a", "b", "zone"]}
 LOGISTIC: dict[str, Any] = {
     "estimator": "sklearn.linear_model.LogisticRegression",
@@ -68,6 +69,9 @@ def cases(folder: Path) -> dict[str, Case]:
         "ingest.table": ({"source": folder / "rows.csv"}, {"parse_dates": ["ts"]}),
         "ingest.url": ({}, {"url": (folder / "rows.csv").as_uri()}),
         "monitor.drift": ({"reference": TABLE, "current": TABLE}, {}),
+        "monitor.estimate": ({"reference": ANSWERS, "current": ANSWERS}, {"method": "dle", "features": ["a"]}),
+        "monitor.performance": ({"reference": ANSWERS, "current": ANSWERS}, {"at": "ts"}),
+        "monitor.quality": ({"reference": TABLE, "current": TABLE}, {}),
         "predict.batch": ({"model": ridge, "data": TABLE}, {"keep": ["ts"]}),
         "search.candidates": ({}, {"space": {"alpha": {"log": [0.1, 10]}}, "strategy": "random"}),
         "search.survivors": ({"tried": TRIED}, {"metric": "cv_mae"}),
@@ -83,7 +87,8 @@ def cases(folder: Path) -> dict[str, Case]:
         "validate.table": ({**data, "reference": TABLE}, {"schema": {**SCHEMA, "skew": {"psi": 0.1}}}),
     }
     calls = Catalog.from_entry_points().steps
-    free = {"deploy.model": (), "monitor.drift": ()}  # their borders have tests of their own
+    # their borders have tests of their own
+    free = {name: () for name in given if name == "deploy.model" or name.startswith("monitor.")}
     return {
         name: Case(call=calls[name], inputs=inputs, params=params, garbage=free.get(name))
         for name, (inputs, params) in given.items()

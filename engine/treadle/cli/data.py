@@ -23,20 +23,20 @@ MOST_VERSIONS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", nargs="+", metavar="WORD", help="PIPELINE, PIPELINE NAME, or diff A B")
+    parser.add_argument("names", nargs="+", metavar="WORD", help="PIPELINE, PIPELINE NAME, or diff A B")
     parser.add_argument("--json", action="store_true", help="write the answer as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.words[0] == "diff":
-        if len(args.words) != 3:
+    if args.names[0] == "diff":
+        if len(args.names) != 3:
             raise input_error("missing-argument", "diff takes two tables", None, "treadle data diff A@RUN B@RUN")
-        found: Any = data.diff(args.words[1], args.words[2])
+        found: Any = data.diff(args.names[1], args.names[2])
         shown: Callable[[Any], str] = _difference
-    elif len(args.words) == 1:
-        found, shown = data.list_items(args.words[0]), _items
-    elif len(args.words) == 2:
-        found, shown = data.describe(args.words[0], args.words[1]), _described
+    elif len(args.names) == 1:
+        found, shown = data.list_items(args.names[0]), _items
+    elif len(args.names) == 2:
+        found, shown = data.describe(args.names[0], args.names[1]), _described
     else:
         raise input_error("missing-argument", "data takes a pipeline and one name", None, "treadle data --help")
     print(json.format(json.encode(found)).decode() if args.json else shown(found))
