@@ -48,6 +48,7 @@ class ModelVersion(Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     card: dict[str, Any] = {}
     compiled: str = ""
+    form: Artifact | None = None  # the compiled form as data
     pipeline: str = ""
     step: str = ""
     run_id: str = ""
