@@ -98,7 +98,11 @@ def model(
         python=platform.python_version(),
         profile=profile,
         rollout=checked(rollout),
-        signature={"inputs": fields, "outputs": signature.outputs(model, target)},
+        signature={
+            "inputs": fields,
+            "outputs": signature.outputs(model, target),
+            "probabilities": signature.probabilities(model),
+        },
         **facts,
     )
 

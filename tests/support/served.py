@@ -85,7 +85,8 @@ class Sums:
         return total if self._width == 1 else np.stack([total + n for n in range(self._width)], axis=1)
 
     def probabilities(self, columns: Mapping[str, Any]) -> Any:
-        raise NotImplementedError
+        total = np.asarray(self.predict(columns))
+        return np.stack([1 - total / 100, total / 100], axis=1)
 
     def complete(self) -> None:
         """Nothing was put off."""

@@ -19,7 +19,6 @@ from treadle.serve.journal import Journal
 from treadle.serve.limits import Limits
 from treadle.serve.metrics import Metrics, collect, exposition
 from treadle.serve.refusal import Refusal, shown
-from treadle.serve.tables import Table
 from treadle.version import __version__
 
 JSON = (b"content-type", b"application/json")
@@ -85,18 +84,18 @@ class App:
         body = decoded(request.body, request.headers.get(b"content-encoding"), self._limits.body)
         signature = checker.signature
         inference, tail = v2.parse(body, request.headers.get(v2.LENGTH_HEADER), signature)
-        v2.check_outputs(inference, signature)
+        wanted = v2.check_outputs(inference, signature)
         table = v2.table(inference, tail, checker)
         request_id = self._ids.take(request, inference.id)
 
         def finish(answer: Answer) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
-            data, length = v2.encode(inference, answer.version, request_id, answer.values)
+            data, length = v2.encode(inference, answer.version, request_id, answer.values, answer.probabilities)
             if length is None:
                 return data, (JSON,)
             return data, (OCTETS, (b"inference-header-content-length", b"%d" % length))
 
-        unit = inference.parameters.get("unit_id")
-        self._submit(request, endpoint, self._ask(request, request_id, table, unit, version), finish)
+        unit = unit_of(request, inference.parameters.get("unit_id"))
+        self._submit(request, endpoint, Ask(request_id, request.received, table, unit, version, wanted), finish)
 
     def _invocations(self, request: Request) -> None:
         endpoint = self._target(request)
@@ -109,15 +108,18 @@ class App:
             table = mlflow.parse_csv(body, header, checker)
         else:
             table, params = mlflow.parse_json(body, checker)
+        wanted = mlflow.wants_probabilities(params, checker.signature)
         accept = request.headers.get(b"accept", b"")
         as_csv = accept.split(b",")[0].split(b";")[0].strip() == b"text/csv"
 
         def finish(answer: Answer) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
+            values = answer.probabilities if wanted else answer.values
             if as_csv:
-                return mlflow.encode_csv(answer.values), ((b"content-type", b"text/csv; charset=utf-8"),)
-            return mlflow.encode(answer.values), (JSON,)
+                return mlflow.encode_csv(values), ((b"content-type", b"text/csv; charset=utf-8"),)
+            return mlflow.encode(values), (JSON,)
 
-        ask = self._ask(request, self._ids.take(request, ""), table, params.get("unit_id"), None)
+        unit = unit_of(request, params.get("unit_id"))
+        ask = Ask(self._ids.take(request, ""), request.received, table, unit, None, wanted)
         self._submit(request, endpoint, ask, finish)
 
     def _v1(self, request: Request, endpoint: Endpoint) -> None:
@@ -125,15 +127,14 @@ class App:
         endpoint.admit()
         body = decoded(request.body, request.headers.get(b"content-encoding"), self._limits.body)
         table, parameters = v1.parse(body, checker)
+        wanted = mlflow.wants_probabilities(parameters, checker.signature)
 
         def finish(answer: Answer) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
-            return mlflow.encode(answer.values), (JSON,)
+            return mlflow.encode(answer.probabilities if wanted else answer.values), (JSON,)
 
-        ask = self._ask(request, self._ids.take(request, ""), table, parameters.get("unit_id"), None)
+        unit = unit_of(request, parameters.get("unit_id"))
+        ask = Ask(self._ids.take(request, ""), request.received, table, unit, None, wanted)
         self._submit(request, endpoint, ask, finish)
-
-    def _ask(self, request: Request, request_id: str, table: Table, unit: Any, version: int | None) -> Ask:
-        return Ask(request_id, request.received, table, unit_of(request, unit), version)
 
     def _submit(self, request: Request, endpoint: Endpoint, ask: Ask, finish: Finish) -> None:
         request_id = ask.request_id.encode()
