@@ -33,6 +33,8 @@ FIXED: dict[str, tuple[str, ...]] = {
     "/v2/health/ready": ("GET",), "/v2/models": ("GET",), "/v2/repository/index": ("POST",),
 }  # fmt: skip
 
+SAGEMAKER = re.compile(r"/endpoints/([^/]+)/invocations")  # where the runtime client of AWS's own SDK asks
+
 _encode = json.Encoder().encode
 Finish = Callable[[Answer], tuple[bytes, tuple[tuple[bytes, bytes], ...]]]
 
@@ -70,7 +72,7 @@ class App:
             if endpoint is not None and request.method == "POST":
                 self._v2(request, endpoint, None)
             elif request.path == "/invocations" and request.method == "POST":
-                self._invocations(request)
+                self._invocations(request, self._target(request))
             else:
                 self._rest(request)
         except Refusal as refusal:
@@ -97,8 +99,7 @@ class App:
         unit = unit_of(request, inference.parameters.get("unit_id"))
         self._submit(request, endpoint, Ask(request_id, request.received, table, unit, version, wanted), finish)
 
-    def _invocations(self, request: Request) -> None:
-        endpoint = self._target(request)
+    def _invocations(self, request: Request, endpoint: Endpoint) -> None:
         checker = endpoint.checker(None)
         endpoint.admit()
         kind, header = mlflow.media(request.headers.get(b"content-type"))
@@ -166,6 +167,8 @@ class App:
         if AMZN + b"custom-attributes" in request.headers:
             said = b"arm=%b,version=%b" % (arm, version)
             marks = (*marks, (b"x-amzn-sagemaker-custom-attributes", said))  # type: ignore[assignment]
+        if request.path.startswith("/endpoints/"):
+            marks = (*marks, (b"x-amzn-invoked-production-variant", arm))  # type: ignore[assignment]
         return marks
 
     def _target(self, request: Request) -> Endpoint:
@@ -193,6 +196,10 @@ class App:
             raise Refusal(501, "models are loaded when the registry's aliases move; see treadle models promote")
         elif path.startswith("/v1/models/"):
             self._v1_model(request, method, path.removeprefix("/v1/models/"))
+        elif (endpoint := SAGEMAKER.fullmatch(path)) is not None:
+            if method != "POST":
+                raise Refusal(405, f"an endpoint takes POST, not {shown(request.method)}")
+            self._invocations(request, self._model(endpoint[1]))
         else:
             raise Refusal(404, f"there is nothing at {shown(path)}; GET /docs lists what there is")
 
@@ -305,7 +312,7 @@ class App:
         if refusal.retry_after:
             headers = (*headers, (b"retry-after", b"%d" % refusal.retry_after))
         path = request.path
-        if path in ("/invocations", "/ping", "/health", "/version"):
+        if path in ("/invocations", "/ping", "/health", "/version") or SAGEMAKER.fullmatch(path):
             body = mlflow.error(refusal)
             if refusal.status == 415:
                 headers = (TEXT, *headers[1:])  # MLflow's clients know this one as plain text
@@ -313,10 +320,17 @@ class App:
         else:
             body = _encode({"error": refusal.text})
         if not marks:
-            name = path.split("/")[3].removesuffix(":predict") if path.count("/") >= 3 else self._only.name
+            name = _named(path) or self._only.name
             self._metrics.refused(name if name in self._endpoints else "", refusal.status)
             marks = ((b"x-request-id", self._ids.take(request, "").encode()),)  # a client's report can be found by it
         request.reply(refusal.status, (*headers, *marks), body)
+
+
+def _named(path: str) -> str:
+    """The model that a path names, or an empty text."""
+    if path.count("/") < 3:
+        return ""
+    return path.split("/")[2 if path.startswith("/endpoints/") else 3].removesuffix(":predict")
 
 
 def _page(request: Request, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> None:
