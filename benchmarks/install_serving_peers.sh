@@ -18,7 +18,7 @@ make_one() {
 mkdir -p "$here"
 for name in ${*:-fastapi mlserver bentoml mlflow}; do
     case "$name" in
-        fastapi) make_one fastapi fastapi "uvicorn[standard]" ;;
+        fastapi) make_one fastapi fastapi "uvicorn[standard]" msgspec ;;
         # with a newer uvloop its workers die: "There is no current event loop in thread 'MainThread'"
         mlserver) make_one mlserver mlserver mlserver-sklearn "uvloop==0.21.0" ;;
         bentoml) make_one bentoml bentoml ;;

@@ -56,9 +56,7 @@ def test_kserve_s_examples(iris: Served) -> None:
 def test_mlserver_s_examples(iris: Served) -> None:
     """docs/examples/sklearn/README.md and docs/runtimes/sklearn.md of SeldonIO/MLServer."""
     x_0 = np.arange(64.0).reshape(1, 64)
-    inference_request = {
-        "inputs": [{"name": "predict", "shape": x_0.shape, "datatype": "FP32", "data": x_0.tolist()}]
-    }
+    inference_request = {"inputs": [{"name": "predict", "shape": x_0.shape, "datatype": "FP32", "data": x_0.tolist()}]}
     with serving(FakeShelf({1: Sums(a_version(1, DIGITS, "mnist-svm"))}, name="mnist-svm")) as served:
         answer = served.ask("POST", "/v2/models/mnist-svm/infer", inference_request)
         assert answer.json()["outputs"][0]["data"] == [2016.0]

@@ -37,7 +37,9 @@ def test_v2_has_a_second_output(served: Served) -> None:
     assert found["predict_proba"]["data"] == pytest.approx(SHARES)
     assert list(outputs(served, "predict_proba", "y")) == ["predict_proba", "y"]
     assert outputs(served, "predict")["predict"]["data"] == [6, 15]
-    assert "predict_proba" not in {one["name"] for one in served.ask("POST", INFER, {"inputs": [INPUT]}).json()["outputs"]}
+    assert "predict_proba" not in {
+        one["name"] for one in served.ask("POST", INFER, {"inputs": [INPUT]}).json()["outputs"]
+    }
 
 
 @pytest.mark.parametrize(
