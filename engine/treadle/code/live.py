@@ -2,7 +2,7 @@
 
 Nothing is pickled. What a function needs is written down from what the program holds: the source of functions and
 classes, imports of what other modules define, plain constants. That text is both what counts for keys and what
-workers run, so the one cannot differ from the other. A function that needs anything else is `lost`, for a reason in words.
+workers run, so they cannot differ. A function that needs anything else is `lost`, for a reason in words.
 """
 
 import ast
