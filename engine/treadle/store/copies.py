@@ -109,7 +109,7 @@ class Copies:
             yield
         except TreadleError:
             raise
-        except (NotImplementedError, *raised()) as error:
+        except raised() as error:
             raise self._problem(error) from None
 
     def _problem(self, error: BaseException) -> InputError:
