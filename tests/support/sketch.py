@@ -56,8 +56,8 @@ class Sketch:
         if used[1] == "decorator":
             return ["decorator"] if early and user[1] == "function" else []
         found = list(STYLES) + (["star"] if used[0] == GROUND else [])
-        if early and user[1] == "function":
-            found += ["default"] * 3
+        if user[1] == "function" and (used[0] == GROUND or (early and used[1] == "constant")):
+            found += ["default"] * 3  # which calls what it uses, and that must need no module on its way
         if early and user[1] == used[1] == "class" and "base" not in taken:
             found += ["base"] * 3
         return found
