@@ -1,14 +1,19 @@
 """What happens around a step: edits while it runs, sudden deaths, others at the same time, other places."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.cached import copied
-from support.project import Project, Result
+from support.project import Project, Result, clean_environment
 from treadle.api import runs
 from treadle.digest import of_bytes
 
@@ -139,6 +144,43 @@ def test_another_place_is_a_hit(project: Project, tmp_path: Path, env: dict[str,
     assert started(project.treadle("run", "pipeline.yaml", "--json")) == {"read", "next"}
     elsewhere = copied(project, tmp_path)
     assert started(elsewhere.treadle("run", "pipeline.yaml", "--json", env=env)) == set()
+
+
+@pytest.fixture
+def ran(project: Project) -> Project:
+    """A project that has run once."""
+    project.write("pipeline.yaml", 'version: 1\nsteps:\n  one: {uses: "work:one"}\n')
+    project.write("work.py", "def one():\n    return 1\n")
+    assert started(project.treadle("run", "pipeline.yaml", "--json")) == {"one"}
+    return project
+
+
+RUN = [sys.executable, "-P", "-m", "treadle", "run", "pipeline.yaml", "--json"]
+
+
+def test_another_host_name_is_a_hit(ran: Project) -> None:
+    """With a host name that the system itself gives to the process and its children."""
+    renamed = ["unshare", "--map-root-user", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*renamed, "true"], capture_output=True).returncode:
+        pytest.skip("host names cannot be changed here")
+    env = clean_environment(ran.home)
+    done = subprocess.run([*renamed, *RUN], cwd=ran.root, env=env, capture_output=True, text=True, timeout=100)
+    assert started(Result(done.returncode, done.stdout, done.stderr)) == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_another_user_is_a_hit(ran: Project) -> None:
+    """As a user of the system that has no name and owns a copy of the project."""
+    with tempfile.TemporaryDirectory(prefix="treadle-") as folder:  # below pytest's folders nobody else may look
+        os.chmod(folder, 0o755)
+        elsewhere = Path(folder) / "project"
+        shutil.copytree(ran.root, elsewhere)
+        for path in (elsewhere, *elsewhere.rglob("*")):
+            os.chown(path, 54321, 54321, follow_symlinks=False)
+        who: dict[str, Any] = {"user": 54321, "group": 54321, "extra_groups": []}
+        env = clean_environment(ran.home)
+        done = subprocess.run(RUN, cwd=elsewhere, env=env, capture_output=True, text=True, timeout=100, **who)
+    assert started(Result(done.returncode, done.stdout, done.stderr)) == set()
 
 
 def test_string_dtypes_are_never_mixed_up(project: Project, tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ class Sketch:
 
     def __init__(self, seed: int, size: int = 12, steps: int = 4) -> None:
         self.random = random.Random(seed)
-        kinds = [self.random.choice(("constant", "function", "function", "class", "decorator")) for _ in range(size)]
+        kinds = [
+            self.random.choice(("constant", "function", "function", "class", "class", "decorator")) for _ in range(size)
+        ]
         modules = [self.random.choice((*MODULES, GROUND, GROUND)) for _ in range(size)]
         kinds[0], modules[0] = "function", MODULES[0]  # so that there is always a step
         names = list(zip(modules, kinds, strict=True))
@@ -59,7 +61,7 @@ class Sketch:
         if user[1] == "function" and (used[0] == GROUND or (early and used[1] == "constant")):
             found += ["default"] * 3  # which calls what it uses, and that must need no module on its way
         if early and user[1] == used[1] == "class" and "base" not in taken:
-            found += ["base"] * 3
+            found += ["base"] * 6
         return found
 
     def reached(self, index: int) -> set[int]:

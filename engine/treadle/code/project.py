@@ -112,6 +112,18 @@ class Project:
         found = self._memo.get("source", digest)
         return unpacked(found) if found is not None else None
 
+    def difference(self, before: str | None, after: str | None, names: tuple[str, str]) -> list[str]:
+        """The lines of the unified difference of two definitions by their digests, None for one that is not there.
+
+        `names` say which is which. Empty when a source is not known.
+        """
+        from difflib import unified_diff  # lazy: only for what was changed
+
+        texts = [self.source(digest) if digest else "" for digest in (before, after)]
+        if texts[0] is None or texts[1] is None:
+            return []
+        return list(unified_diff(texts[0].splitlines(), texts[1].splitlines(), *names, lineterm=""))
+
     def environment(self, imports: Iterable[str], strict: bool = False) -> dict[str, str]:
         """The distributions that provide these top-level modules, or all that are installed, with their versions."""
         return self._libraries.all() if strict else self._libraries.of(imports)
