@@ -91,10 +91,11 @@ class Text(Struct, frozen=True):
 
 
 class Caching(Struct, frozen=True):
-    """Whether and how long a result may be used again; `ttl` in seconds."""
+    """Whether and how long a result may be used again; `ttl` in seconds, `why` says why it may not."""
 
     enabled: bool = True
     ttl: float | None = None
+    why: str = "cache: false"
 
 
 class StepSpec(Struct, frozen=True, kw_only=True):

@@ -64,7 +64,7 @@ class Decider:
         """
         key = self.key(step, outputs)
         if not step.caching.enabled:
-            return Decision(step.id, "run", "cache: false", key)
+            return Decision(step.id, "run", step.caching.why, key)
         if step.id in self._forced:
             return Decision(step.id, "run", "forced", key)
         result = self._store.results.get(key.digest)

@@ -143,9 +143,14 @@ class PickleCodec(_Whole):
         return False
 
     def dump(self, value: Any) -> bytes:
-        import cloudpickle  # lazy: 30 ms that only pickles need
+        import pickle  # lazy: only pickles need it
 
-        return bytes(cloudpickle.dumps(value, protocol=5))
+        try:
+            return pickle.dumps(value, protocol=5)  # classes by name, so that equal values have equal bytes
+        except (pickle.PicklingError, AttributeError, TypeError):
+            import cloudpickle  # lazy: 30 ms that only closures and the like need
+
+            return bytes(cloudpickle.dumps(value, protocol=5))
 
     def parse(self, data: bytes) -> Any:
         import pickle  # lazy: only pickles need it
