@@ -110,6 +110,15 @@ def test_switchback_units_are_clusters_and_windows(tmp_path: Path) -> None:
     assert world.phase in ("done", "deciding"), world.reason
     judged = state.trials["(primary)"].sums.n
     assert 0 < judged <= 20 * 40, "units are 20 zones in windows of ten seconds, not requests"
+    assert state.echo.pairs > 50 and set(state.echo.last) <= {f"zone-{number}" for number in range(20)}
+
+
+def test_counts_of_windows_decide_where_blocks_are_asked_for(tmp_path: Path) -> None:
+    world = World(tmp_path, (0.3, 0.6)).challenged(blocks="10s")
+    world.live(600, until=world.ended)
+    assert world.phase == "done", world.reason
+    (kept,) = world.store.rollouts.of(NAME)
+    assert list(kept.figures["metrics"]["bought"]["log_e_best"]) == ["different"]
 
 
 @pytest.mark.parametrize("every", [7, 31])

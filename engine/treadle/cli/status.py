@@ -122,6 +122,7 @@ def _need(one: Need) -> list[str]:
         lines.append(f"            about {one.more_units:,} units more, at this effect")
     if any(one.unlabelled):
         lines.append(f"            no outcome from {one.unlabelled[0]:,} and {one.unlabelled[1]:,} units")
+    lines += [f"  ! {text}" for text in one.warnings]
     return lines
 
 

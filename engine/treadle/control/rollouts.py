@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import structs
 
-from treadle.document.rollout import problems, resolve
+from treadle.document.rollout import mistakes, resolve
 from treadle.domain import model as registry
 from treadle.domain.loop import KeptRollout
 from treadle.domain.model import CHALLENGER, CHAMPION, ModelVersion
@@ -74,7 +74,7 @@ def waiting(store: Store, name: str) -> ModelVersion | None:
         return None
     version = store.models.get(name, number)
     terms = version.card.get("rollout") if version is not None else None
-    return version if terms and not problems(terms) else None
+    return version if terms and not mistakes(terms) else None
 
 
 def turn(store: Store, kept: KeptRollout, evidence: Evidence, now: float) -> KeptRollout:
