@@ -8,6 +8,7 @@ import pytest
 
 from support.world import NAME, QUICK, World
 from treadle.control import rollouts
+from treadle.domain.model import Field
 from treadle.store.predictions.parquet import compact
 
 
@@ -195,6 +196,31 @@ def test_the_same_bytes_are_not_tried_again(tmp_path: Path) -> None:
     refused = world.store.ledger.entries("rollout.refuse")
     assert [entry.subject for entry in refused] == ["shop/3"]
     assert len(world.store.rollouts.of(NAME)) == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        (
+            (Field("zone", "string"), Field("rain", "double")),
+            "needs 'rain', which requests to the champion do not carry",
+        ),
+        ((Field("zone", "long"),), "'zone' is long for version 2 and string for the champion"),
+        ((Field("zone", "string"), Field("rain", "double", required=False)), ""),
+        ((), ""),
+    ],
+)
+def test_a_challenger_that_cannot_read_the_requests_is_not_tried(
+    tmp_path: Path, inputs: tuple[Field, ...], reason: str
+) -> None:
+    world = World(tmp_path)
+    world.register(inputs=(Field("zone", "string"),))
+    world.clock.advance(1)
+    world.register(inputs=inputs)
+    world.live(5)
+    refused = [entry.evidence["reason"] for entry in world.store.ledger.entries("rollout.refuse")]
+    assert [reason in text for text in refused] == [True] * bool(reason), refused
+    assert len(world.store.rollouts.of(NAME)) == (not reason)
 
 
 def test_two_rollouts_of_a_model_are_impossible(tmp_path: Path) -> None:

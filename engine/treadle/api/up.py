@@ -22,6 +22,7 @@ from treadle.api.hooks import Hooks
 from treadle.api.loop import read_facts
 from treadle.api.project import open_project
 from treadle.api.server import Server
+from treadle.api.tracking import AliasMirror
 from treadle.control.controller import Controller, unavailable
 from treadle.control.runs import ChildRuns
 from treadle.domain.loop import Beat
@@ -78,7 +79,7 @@ def up(path: str | os.PathLike[str], options: Options, say: Callable[[str], None
         controller = Controller(store, project.root, facts, runs, tell)
         stack.callback(controller.close)
         tell(f"{facts.pipeline} is up: {_summary(facts.models, len(facts.rules))}")
-        supervisor = _Supervisor(store, controller, server, hooks, said)
+        supervisor = _Supervisor(store, controller, server, hooks, said, AliasMirror(project))
         marked = _mark(path)
         while not stop.is_set():
             if (mark := _mark(path)) != marked:
@@ -101,8 +102,17 @@ def up(path: str | os.PathLike[str], options: Options, say: Callable[[str], None
 class _Supervisor:
     """One look at everything, whatever the store does."""
 
-    def __init__(self, store: Store, controller: Controller, server: Server, hooks: Hooks, said: list[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        controller: Controller,
+        server: Server,
+        hooks: Hooks,
+        said: list[str],
+        mirrored: AliasMirror,
+    ) -> None:
         self.away = ""
+        self._mirrored = mirrored
         self._store = store
         self._controller = controller
         self._server = server
@@ -115,6 +125,7 @@ class _Supervisor:
         going = True
         try:
             going = self._controller.tick(time.time())
+            self._mirrored.look()
             if serve and self._served():
                 self._server.keep()
             if time.monotonic() - self._beaten > BEAT:
