@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from support.world import NAME, QUICK, World
+from treadle.api import status as api
+from treadle.cli.status import shown
 from treadle.control import rollouts
 from treadle.domain.model import Field
 from treadle.store.predictions.parquet import compact
@@ -61,6 +63,7 @@ def test_labels_that_never_come_keep_the_champion(tmp_path: Path) -> None:
     world.labels = False
     world.live(500, until=world.ended)
     assert world.phase == "inconclusive" and "longest duration" in world.reason
+    assert world.reason in told(world)
     assert world.champion == 1
     assert min(world.kept().rollout.state.unlabelled) > 100
 
@@ -70,6 +73,7 @@ def test_traffic_that_stops_keeps_the_champion(tmp_path: Path) -> None:
     world.live(40).live(500, each=0, until=world.ended)
     assert world.phase == "inconclusive"
     assert world.champion == 1 and world.store.traffic.get(NAME) is None
+    assert world.reason in told(world)
 
 
 def test_an_arm_that_crashes_is_rolled_back(tmp_path: Path) -> None:
@@ -77,6 +81,7 @@ def test_an_arm_that_crashes_is_rolled_back(tmp_path: Path) -> None:
     world.crashes = {2}
     world.live(300, until=world.ended)
     assert world.phase == "rolled_back" and "error_rate" in world.reason
+    assert world.reason in told(world)
 
 
 def test_a_challenger_that_gets_no_traffic_is_never_promoted(tmp_path: Path) -> None:
@@ -252,6 +257,12 @@ def test_evaluations_that_say_nothing_new_are_summed_up(tmp_path: Path) -> None:
     before = len(world.decisions())
     world.live(290)
     assert len(world.decisions()) - before <= 2, "sums are cumulative: one entry in five minutes is enough"
+
+
+def told(world: World) -> str:
+    """What `treadle status` shows."""
+    (world.root / "treadle.toml").touch()
+    return shown(api.status(world.root))
 
 
 LONG: dict[str, Any] = {**QUICK["limits"], "min_duration": "50m"}

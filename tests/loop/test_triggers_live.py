@@ -149,37 +149,6 @@ def test_what_is_in_the_inbox_survives_a_crash_and_is_decided_once(tmp_path: Pat
     assert world.store.desks.get("shop").nonces == {"nonce-1": 9e9}
 
 
-def test_a_database_that_is_locked_stops_decisions_and_loses_none(tmp_path: Path) -> None:
-    import sqlite3
-
-    import pytest
-
-    from treadle.errors import StoreError
-    from treadle.store import database
-
-    world = World(tmp_path, (0.3, 0.6)).challenged()
-    world.live(20)
-    before = world.kept()
-    world.store.database.close()
-    other = sqlite3.connect(world.store.database.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    wait, database.WAIT = database.WAIT, 0.1
-    try:
-        for _ in range(3):
-            world.clock.advance(1)
-            with pytest.raises(StoreError, match="locked"):
-                world.controller.tick(world.clock())
-    finally:
-        database.WAIT = wait
-        other.execute("ROLLBACK")
-        other.close()
-    assert world.kept() == before
-    world.store.database.close()
-    world.live(600, until=world.ended)
-    assert world.phase == "done"
-    assert world.store.ledger.verify().broken is None
-
-
 def test_a_desk_is_written_only_when_it_changes(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.register()
