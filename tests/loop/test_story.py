@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.story import MODEL, Story
+from support.story import GREED, MODEL, Story
 from treadle.api import ledger
 
 LONG = pytest.mark.skipif(not os.environ.get("TREADLE_LONG"), reason="minutes of CPU: TREADLE_LONG=1 runs it")
@@ -21,24 +21,11 @@ def story(tmp_path: Path) -> Iterator[Story]:
         made.close()
 
 
-SHORT = (
-    ("window: 4s", "window: 2s"),
-    ("{enrol: 20%, hold: 2s}", "{enrol: 50%, hold: 1s}"),
-    ("min_duration: 5s", "min_duration: 3s"),
-    ("min_units: 400", "min_units: 150"),
-    ("{bake: 2s, holdback: 5%, holdback_for: 3s}", "{bake: 1s, holdback: 5%, holdback_for: 1s}"),
-    ("cooldown: 20s", "cooldown: 2s"),
-    ("min_requests: 40", "min_requests: 20"),
-)
-GREED = "greed: {type: float, default: 1.0"
-
-
 @pytest.mark.slow
 def test_a_bad_challenger_is_rolled_back_and_a_good_one_promoted(story: Story) -> None:
     """Both stories with one city: somebody's mistake is tried first, then the file is put right. Shorter waits than in
     the example, a third of its riders; every process is real."""
-    for before, after in SHORT:
-        story.edit(before, after)
+    story.shorten()
     story.start()
     story.until(story.url, "the first model serves")
     story.edit(GREED, GREED.replace("1.0", "2.2"))
