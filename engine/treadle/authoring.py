@@ -5,12 +5,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from treadle.errors import CodecError, StepError, TreadleError
+from treadle.errors import CodecError, Mistake, StepError, TreadleError
 
 __all__ = [
+    "Checked",
     "Codec",
     "CodecError",
     "Describer",
+    "Mistake",
     "ModelCard",
     "ModelFormat",
     "StepContext",
@@ -18,7 +20,7 @@ __all__ = [
     "Takes",
     "TreadleError",
     "read_table_schema",
-    "rollout_problems",
+    "rollout_mistakes",
     "secret",
 ]
 
@@ -106,6 +108,16 @@ class Takes(NamedTuple):
     parameter: str
 
 
+class Checked(NamedTuple):
+    """Marks a parameter whose value its library judges: `rollout: Annotated[dict, Checked("package.module:function")]`.
+
+    `check` calls the function with the value and tells each `Mistake` that it returns where the file has it. The module
+    is imported for that, so it imports nothing heavy. Only steps of the library are asked, never the project's code.
+    """
+
+    function: str
+
+
 def secret(name: str) -> str:
     """The value of a secret that the step declares under `secrets:`; raises StepError when it is not set.
 
@@ -153,8 +165,8 @@ def read_table_schema(path: str) -> dict[str, Any]:
     return found
 
 
-def rollout_problems(block: dict[str, Any]) -> list[str]:
-    """Everything that is wrong with a `rollout:` block, each in a sentence; [] when nothing is."""
-    from treadle.document.rollout import problems  # lazy: only a step that deploys reads one
+def rollout_mistakes(block: Any) -> list[Mistake]:
+    """Everything that is wrong with a `rollout:` block, each with its place in it; [] when nothing is."""
+    from treadle.document.rollout import mistakes  # lazy: only a step that deploys reads one
 
-    return problems(block)
+    return mistakes(block)

@@ -3,12 +3,12 @@
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 
-from treadle.authoring import ModelCard, StepError
+from treadle.authoring import Checked, ModelCard, StepError
 from treadle_steps import psi, signature
 from treadle_steps.compiled import answer
 from treadle_steps.compiled.frame import columns_of
@@ -31,7 +31,7 @@ def model(
     reference: pd.DataFrame | None = None,
     *,
     name: str,
-    rollout: dict[str, Any] | None = None,
+    rollout: Annotated[dict[str, Any] | None, Checked("treadle_steps.rollout:mistakes")] = None,
     at: str | None = None,
     window: str = "1h",
 ) -> ModelCard:

@@ -109,6 +109,7 @@ class RegistryShelf(Shelf):
 
     def __init__(self, root: str, alias: str = CHAMPION) -> None:
         self._project = open_project(root)
+        self._project.store.database.hold()  # an empty registry in its place would name no champion
         self._alias = alias
         self._changes = -1
         self._aliases: dict[str, dict[str, int]] = {}

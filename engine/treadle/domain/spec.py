@@ -139,13 +139,18 @@ class StepSpec(Struct, frozen=True, kw_only=True):
 
 
 class Trigger(Struct, frozen=True):
-    """A rule that starts a run; `kind` is its main key, `options` the rest, checked but not yet resolved."""
+    """A rule that starts a run; `kind` is its main key, `options` the rest, checked but not yet resolved.
+
+    Each cause under `any` is a trigger, called `NAME.KIND`, of the group NAME; `place` leads to it in the file.
+    """
 
     name: str
     kind: str  # drift | performance | cron | files | webhook | pipeline
     subject: str
     where: Location
     options: dict[str, Any] = {}
+    place: tuple[str | int, ...] = ()
+    group: str = ""
 
 
 class PipelineSpec(Struct, frozen=True, kw_only=True):
