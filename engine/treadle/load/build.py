@@ -13,7 +13,6 @@ from typing import Any
 
 from treadle import quantity
 from treadle.document.parse import Node, plain
-from treadle.domain.location import Location
 from treadle.domain.spec import (
     Caching,
     DataSource,
