@@ -101,8 +101,7 @@ class Caching(Struct, frozen=True):
 class StepSpec(Struct, frozen=True, kw_only=True):
     """One step as written. Exactly one of `uses` and `command` is set.
 
-    `params` still holds `${...}`; `places` maps a dotted path inside the step (`in.data`,
-    `with.alpha`, `out.model`) to its location.
+    `params` still holds `${...}`.
     """
 
     id: str
@@ -135,7 +134,6 @@ class StepSpec(Struct, frozen=True, kw_only=True):
     retry: Retry | None = None
     timeout: float | None = None
     resources: Resources | None = None
-    places: dict[str, Location] = {}
 
 
 class Trigger(Struct, frozen=True):
