@@ -9,8 +9,8 @@ import pytest
 from crash import faults, strike, subject
 from crash.faults import EIO, ENOSPC, KILL, SCHEDULER, WORKER, Fault
 from crash.judge import judge
-from crash.subject import QUICK
 from crash.strike import Point, Stage
+from crash.subject import QUICK
 from treadle.store import open_store
 
 WHY_NOT = faults.missing()
