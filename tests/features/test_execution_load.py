@@ -293,6 +293,91 @@ def test_a_long_path_with_spaces_and_all_kinds_of_characters(tmp_path: Path) -> 
     assert "nothing to do: 4 unchanged" in project.treadle("run", "my pipeline.yaml").stdout
 
 
+# In every process: a clock that is as many seconds off as a file says.
+CLOCK = """
+    import os
+    import time
+
+    real = time.time
+
+
+    def shifted():
+        try:
+            with open(os.environ["CLOCK_OFF"]) as file:
+                return real() + float(file.read() or 0)
+        except OSError:
+            return real()
+
+
+    time.time = shifted
+"""
+BACK = """
+    import os
+    import time
+
+
+    def sets_back(*, days):
+        with open(os.environ["CLOCK_OFF"], "w") as file:
+            file.write(str(-86400.0 * days))
+        return time.time()
+
+
+    def fails_once(x):
+        if os.environ["TREADLE_SCRATCH"].endswith("-1"):
+            raise ValueError("not this time")
+        return x
+
+
+    def numbers(x):
+        return [1, 2, 3]
+
+
+    def item(n):
+        return n + OFFSET
+
+
+    def whole(items):
+        return list(items)
+
+
+    OFFSET = 0
+"""
+
+
+def test_a_clock_that_is_set_back(project: Project) -> None:
+    off = project.home / "off"
+    project.write("site/sitecustomize.py", CLOCK).write("work.py", BACK).write(
+        "pipeline.yaml",
+        """
+        version: 1
+        steps:
+          back: {uses: "work:sets_back", with: {days: 2}}
+          again: {uses: "work:fails_once", in: {x: back}, retry: {times: 1, backoff: 50ms}, timeout: 60s}
+          list: {uses: "work:numbers", in: {x: again}}
+          items: {uses: "work:item", in: {n: list}, foreach: list}
+          all: {uses: "work:whole", in: {items: items}}
+        """,
+    )
+    env = {"PYTHONPATH": str(project.root / "site"), "CLOCK_OFF": str(off)}
+    first = project.treadle("run", "pipeline.yaml", env=env)
+    assert first.code == 0, first.stdout + first.stderr
+    assert off.read_text() == "-172800.0"
+    assert value(project, "back") < time.time() - 86400
+    second = project.treadle("run", "pipeline.yaml", env=env)  # every file and record is from the future
+    assert second.stdout.splitlines()[-1].startswith("nothing to do: 5 unchanged")
+    project.write("work.py", BACK.replace("OFFSET = 0", "OFFSET = 7"))
+    assert project.treadle("run", "pipeline.yaml", env=env).code == 0
+    assert value(project, "all") == [8, 9, 10]
+    listed = project.treadle("runs", "--json", env=env).json()
+    assert [run["status"] for run in listed] == ["ok", "ok", "ok"]
+    shown = project.treadle("show", "last", "--json", env=env).json()
+    assert [step["fate"] for step in shown["steps"].values()] == ["hit", "hit", "hit", "run", "run"]
+    assert project.treadle("cache", "gc", env=env).code == 0
+    off.unlink()  # and the clock is right again
+    assert project.treadle("run", "pipeline.yaml", env=env).stdout.splitlines()[-1].startswith("nothing to do")
+    assert sound(project)
+
+
 PROBE = """
     from pathlib import Path
 
