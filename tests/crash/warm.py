@@ -106,10 +106,12 @@ class Nest:
             os.close(key)
             self._forget()
             _live(birth, gate, work)
+        self._codes.pop(pid, None)  # an earlier process may have had the number
         for handle in (gate, *birth.standard):
             os.close(handle)
         if tracing is not None:
-            self._tracers[pid] = _attach(pid, *tracing)
+            tracer = self._tracers[pid] = _attach(pid, *tracing)
+            self._codes.pop(tracer, None)
         os.close(key)
         return pid
 

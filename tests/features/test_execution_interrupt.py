@@ -128,7 +128,7 @@ def in_a_terminal(project: Project, mark: str, presses: int) -> tuple[int, str]:
     said = b""
     for press in range(presses):
         os.write(terminal, b"\x03")
-        while press + 1 < presses and b"^C" not in said:
+        while press + 1 < presses and b"once more" not in said:
             said += os.read(terminal, 4096)
     while True:
         try:
@@ -143,7 +143,8 @@ def test_ctrl_c_in_a_terminal(project: Project, mark: str, presses: int) -> None
     code, said = in_a_terminal(project, mark, presses)
     assert code == 130
     assert "Traceback" not in said
-    assert "interrupted" in said.splitlines()[-1]
+    assert "note  interrupted: stopping the step that runs; once more ends the run at once" in said
+    assert "interrupted: 1 of 3 steps are done and kept; run the same command to go on" in said.splitlines()[-1]
     assert (project.root / "cleaned").exists() is (mark == CLEANS)
     assert all_gone(project)
     assert " interrupted " in project.treadle("runs").stdout
