@@ -109,6 +109,20 @@ def test_a_holder_on_another_host_is_believed_until_its_lease_ends(slow: Project
     assert started >= end
 
 
+def test_no_lease_is_given_back_before_the_result_is_there(slow: Project) -> None:
+    """Else a run that waits finds neither, and computes what has just been made; the last step was such a one."""
+    slow.write("go", "")
+    database = open_store(slow.root).database
+    trigger = (
+        "CREATE TRIGGER early AFTER DELETE ON leases WHEN NOT EXISTS (SELECT 1 FROM results WHERE key = OLD.key) "
+        "BEGIN SELECT RAISE(ABORT, 'given back too early'); END"
+    )
+    database.write(lambda: database.change(trigger))
+    result = slow.treadle("run", "pipeline.yaml")
+    assert result.code == 0, result.stdout + result.stderr
+    assert database.rows("SELECT * FROM leases") == []
+
+
 MANY = """
     version: 1
     steps:

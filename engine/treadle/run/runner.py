@@ -158,8 +158,10 @@ class _Runner:
             if not self.fanout.knows(name):
                 self.ends.cancelled(name)
         self.fanout.cancelled()
-        self.store.leases.release_all()
-        self.ends.flush()
+        try:
+            self.ends.flush()
+        finally:  # not before: who waits for a lease looks for the result when it is given back
+            self.store.leases.release_all()
         return self.journal.close(status, self.ends.steps)
 
     # deciding
