@@ -36,7 +36,7 @@ def pieces(data: Any, columns: list[str] | None, size: int) -> Iterator[pd.DataF
 
 def _row_groups(file: Path, columns: list[str] | None, size: int) -> Iterator[pd.DataFrame]:
     try:
-        opened = parquet.ParquetFile(file)
+        opened = parquet.ParquetFile(file, pre_buffer=False)  # else it keeps what it has read
     except (pa.ArrowException, OSError) as error:
         raise StepError(f"{file.name} cannot be read as parquet: {error}") from None
     with opened:
