@@ -12,6 +12,7 @@ __all__ = [
     "Codec",
     "CodecError",
     "Describer",
+    "Formed",
     "Mistake",
     "ModelCard",
     "ModelFormat",
@@ -24,6 +25,7 @@ __all__ = [
     "secret",
 ]
 
+PATH = "pathlib.Path"  # the form in which every artifact can be had: its stored file or folder
 Answer = Callable[[Mapping[str, Any]], Any]
 
 
@@ -96,6 +98,18 @@ class Describer(Protocol):
 
     def difference(self, before: Path, after: Path) -> dict[str, Any]:
         """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
+
+
+class Formed(Protocol):
+    """What a codec may offer besides: its values as other types, to arguments that are annotated with them.
+
+    `forms` are the full names of these types, such as `polars.DataFrame`.
+    """
+
+    forms: tuple[str, ...]
+
+    def read_as(self, path: Path, form: str) -> Any:
+        """The value stored at `path` as one of the `forms`; raises CodecError when that cannot be."""
 
 
 class Takes(NamedTuple):

@@ -51,6 +51,7 @@ def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str], known: St
     parts.update({f"param {name}": _value(v) for name, v in step.params.items() if name not in step.no_key})
     parts.update({f"env {name}": _value(value) for name, value in step.env.items()})
     parts.update({f"input {name}": digest for name, digest in inputs.items()})
+    parts.update({f"form {name}": form for name, form in step.forms.items()})
     parts["outputs"] = _outputs(step)
     rest = len(parts)
     if step.code_version is None:

@@ -240,7 +240,8 @@ def _lazy(task: Task, port: str, source: Stored, objects: Objects) -> LazyList:
 
 def _decoded(task: Task, port: str, source: Stored, objects: Objects) -> Any:
     try:
-        return decode(source.artifact, _codec, objects, _inside(os.path.join(task.scratch, "in"), port))
+        place = _inside(os.path.join(task.scratch, "in"), port)
+        return decode(source.artifact, _codec, objects, place, task.forms.get(port, ""))
     except (TreadleError, OSError) as error:
         raise StepFailed("input", f"input '{port}' cannot be read: {error}") from None
     except MemoryError:
