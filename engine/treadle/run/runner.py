@@ -113,11 +113,8 @@ class _Runner:
         while not self.ends.schedule.over:
             self.interrupts.check()
             self.ends.schedule.wake(self.journal.steady())
-            ready = self.ends.schedule.take()
-            for name in ready:
+            for name in self.ends.schedule.take():
                 self._decide(self.ends.steps[name])
-            if ready:  # what made them ready is durable before they begin
-                self.ends.flush(False)
             self._submit()
             self.ends.flush(self.dispatch.used or self.ends.schedule.over)
             self._tell_progress()
@@ -199,9 +196,35 @@ class _Runner:
     # running
 
     def _submit(self) -> None:
-        """Begin what fits, the most urgent first; a step with `foreach` stays in the queue while it has open items."""
+        """Begin what fits, the most urgent first; a step with `foreach` stays in the queue while it has open items.
+
+        What made steps ready is durable before they begin: in the transaction that reserves their keys for this run.
+        """
         full: set[Kind] = set()
         later: list[Decision] = []
+        chosen: list[Decision] = []
+        more = bool(self.queue)
+        while more:
+            self.ends.flush(False, beside=lambda: chosen.extend(self._choose(full, later)))
+            more = False
+            for decision in chosen:
+                step = self.ends.steps[decision.step]
+                if step.foreach is None:
+                    self._begin(step, decision)
+                    continue
+                more = True
+                if self.fanout.submit(step, decision, step.id in self.selection.forced):
+                    later.append(decision)
+            chosen.clear()
+        for decision in later:
+            self._wait_for_room(decision)
+
+    def _choose(self, full: set[Kind], later: list[Decision]) -> list[Decision]:
+        """What begins next: steps that fit, their keys reserved, up to the first with `foreach`, which takes the rest.
+
+        `full` gets the kinds of step that have no room, `later` the steps that wait for it.
+        """
+        chosen: list[Decision] = []
         while (decision := self.queue.pop(full)) is not None:
             step = self.ends.steps[decision.step]
             if self.dispatch.room(step) < 1 or not self.dispatch.admit(step.id, step):
@@ -210,16 +233,15 @@ class _Runner:
             elif not self.fanout.is_open(step.id) and not self._leased(step, decision):
                 self.dispatch.release(step.id)
             elif step.foreach is None:
-                self._begin(step, decision)
+                chosen.append(decision)
             else:
                 self.dispatch.release(step.id)  # what it was asked for; each batch is admitted by itself
-                if self.fanout.submit(step, decision, step.id in self.selection.forced):
-                    later.append(decision)
-        for decision in later:
-            self._wait_for_room(decision)
+                return [*chosen, decision]
+        return chosen
 
     def _wait_for_room(self, decision: Decision) -> None:
         step = self.ends.steps[decision.step]
+        self.dispatch.executor(step)  # made now, and not while the database is locked
         self.queue.push(self.ends.schedule.rank[step.id], step, decision)
 
     def _leased(self, step: PlannedStep, decision: Decision) -> bool:
