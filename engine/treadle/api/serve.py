@@ -76,7 +76,7 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
         for name in names:
             pack(os.path.join(store, "predictions", name), time.time(), keep)
 
-    limits = Limits()
+    limits, supervisor = Limits(), os.getpid()
     with tempfile.TemporaryDirectory(prefix="treadle-serve-") as meeting, listening:
 
         def work(sock: object, board: object, number: int) -> int:
@@ -91,6 +91,7 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
                 token=token,
                 loopback=loopback,
                 shelf=lambda: BundleShelf(folder, root) if folder else RegistryShelf(root, alias),
+                supervisor=supervisor,
             )
             return work(serving, sock, board, number)  # type: ignore[arg-type]
 
