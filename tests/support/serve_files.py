@@ -43,9 +43,9 @@ class FileShelf:
         return Hanging(a_version(version))
 
 
-def main(folder: Path, workers: int, importing: float = 0.0) -> int:
+def main(folder: Path, workers: int, hang: float, importing: float = 0.0) -> int:
     listening = bind("127.0.0.1", 0)
-    limits = Limits(hang=3.0, stop=10.0)
+    limits = Limits(hang=hang, stop=10.0)
     serving = Serving(
         models=("m",), workers=workers, store=str(folder / ".treadle"), meeting=str(folder / "meeting"), limits=limits,
         token=None, loopback=True, shelf=lambda: FileShelf(folder), supervisor=os.getpid(),
@@ -59,7 +59,7 @@ def main(folder: Path, workers: int, importing: float = 0.0) -> int:
         time.sleep(importing)  # as `treadle serve` does in its workers
         return work(serving, sock, board, number)
 
-    return supervise(listening, run, Orders(workers=workers, hang=3.0, stop=12.0, compact=lambda: None, ready=ready))
+    return supervise(listening, run, Orders(workers=workers, hang=hang, stop=12.0, compact=lambda: None, ready=ready))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Whether a literal fits an annotation, by the annotation's text."""
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,19 +15,22 @@ _MAPS = ("dict", "Dict", "Mapping", "MutableMapping")
 
 def accepts(annotation: str, value: Any) -> bool | None:
     """True or False when the annotation says whether it takes the value, None when it does not say."""
-    import ast  # lazy: 5 ms that a run with nothing to do spares
-
     try:
-        return _accepts(ast.parse(annotation, mode="eval").body, value)
+        return _accepts(_parsed(annotation), value)
     except (SyntaxError, ValueError, RecursionError):
         return None
 
 
 def culprit(annotation: str, value: Any) -> tuple[str | int, ...]:
     """The path into a value that does not fit, to the innermost part that is to blame; () for the value itself."""
+    return _culprit(_parsed(annotation), value)
+
+
+@lru_cache(1000)  # many steps call one function
+def _parsed(annotation: str) -> "ast.expr":
     import ast  # lazy: 5 ms that a run with nothing to do spares
 
-    return _culprit(ast.parse(annotation, mode="eval").body, value)
+    return ast.parse(annotation, mode="eval").body
 
 
 def takes(annotation: str) -> str | None:

@@ -135,6 +135,7 @@ class Graph:
             self._widen(module, f"package {name}", node, silent=True)
         elif self.modules.find(name) is not None:
             node.leads.append(f"{name}:*")
+            node.notes.append(f"{module} imports {name} by a text: all of it counts")
         else:
             node.third += third(name)
 

@@ -64,7 +64,7 @@ class Decider:
         """
         key = self.key(step, outputs)
         if not step.caching.enabled:
-            return Decision(step.id, "run", "cache: false", key)
+            return Decision(step.id, "run", step.caching.why, key)
         if step.id in self._forced:
             return Decision(step.id, "run", "forced", key)
         result = self._store.results.get(key.digest)
@@ -87,7 +87,8 @@ class Decider:
         champion = self.champion(step, outputs)
         if champion is not None:
             inputs[CHAMPION] = f"{champion.codec}:{champion.digest}"
-        return keys.step_key(step, code, inputs)
+        last = self._store.results.last(self._plan.pipeline, step.id)
+        return keys.step_key(step, code, inputs, None if last is None else StepKey(last.key, last.parts))
 
     def champion(self, step: PlannedStep, outputs: Outputs) -> Artifact | None:
         """The champion's artifact for a step that judges it beside its own model; None for the very same model."""

@@ -69,6 +69,7 @@ NOTES = [
     ("import more\ndef f():\n    setattr(more, 'x', 1)\n", "assigns to names of more from outside"),
     ("import importlib\ndef f(n):\n    return importlib.import_module(n)\n", "by a computed name in line 3"),
     ("def f(n):\n    return __import__(n)\n", "imports a module by a computed name"),
+    ("import importlib\ndef f():\n    return importlib.import_module('more')\n", "imports more by a text"),
     ("def f(n):\n    exec(n)\n", "runs text as code with exec in line 2"),
     ("def f(n):\n    return globals()[n]\n", "looks names up with globals()"),
     ("import sys\ndef f(n):\n    return sys.modules[n]\n", "looks modules up in sys.modules"),
