@@ -15,6 +15,7 @@ from msgspec import structs
 
 from treadle import quantity
 from treadle.document.parse import Node, plain
+from treadle.domain.location import Location
 from treadle.domain.spec import (
     Caching,
     DataSource,
