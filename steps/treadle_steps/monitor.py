@@ -78,9 +78,10 @@ def drift(
     column. With `at`, the column of event times, rows are cut into windows, and a column drifts when `persist` of the
     last ones reject (`persist_prediction` for `prediction`, whose limit is 0.02). `season: week` compares with the same
     hours of the week, as `auto` does when the reference holds four weeks; `rolling: 28d` with the windows before,
-    `lag` back. Without `columns`, those of both sides are judged, but for dates and text that never repeats. Detectors other than `psi_min_effect` judge the last window.
-    Raises StepError for fewer than `min_rows` rows (missing data is never success; with windows, `windows` is 0), for
-    unknown columns and for a column that changed its kind.
+    `lag` back. Without `columns`, those of both sides are judged, but for dates and text that never repeats.
+    Detectors other than `psi_min_effect` judge the last window. Raises StepError for fewer than `min_rows` rows
+    (missing data is never success; with windows, `windows` is 0), for unknown columns and for a column that changed its
+    kind.
     """
     now = open_source(current, "current")
     _check(fdr, delta, method, season)
