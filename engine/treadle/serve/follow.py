@@ -77,7 +77,9 @@ class Follower:
                 predictor.complete()
             except Exception as error:  # whatever a model file does when it is made: its compiled form goes on
                 entry = predictor.version
-                self._say(f"model '{entry.name}' version {entry.version}: rows that need the model itself fail: {error}")
+                self._say(
+                    f"model '{entry.name}' version {entry.version}: rows that need the model itself fail: {error}"
+                )
         gc.collect()
         gc.freeze()
 
