@@ -32,8 +32,9 @@ Answer = Callable[[Mapping[str, Any]], Any]
 class ModelCard(dict[str, Any]):
     """What a step returns to register a model: the engine registers the artifact of the step's input called `model`.
 
-    `name` is a must; `signature` {inputs, outputs}, `example` (rows), `metrics`, `compiled` and `form` (base64 of a
-    compiled form) become fields of the version, everything else is kept with it as written. Read back it is a plain dict.
+    `name` is a must; `signature` {inputs, outputs, probabilities}, `example` (rows), `metrics`, `compiled` and `form`
+    (base64 of a compiled form) become fields of the version, everything else is kept with it as written. Read back it
+    is a plain dict.
     """
 
     def __init__(self, name: str, **facts: Any) -> None:
@@ -163,7 +164,8 @@ class ModelFormat(Codec, Protocol):
         `read` makes the model, and may be called later. The fields are those of the card's signature, `example` are
         rows in it, `form` is what the card gave, empty for nothing. An answer may also have `probabilities`, a function
         of the same columns that returns (rows, classes), and `complete()`, which does what can wait until it has
-        answered once; with a form, `original` answers by the model itself, and a server puts another in its place. Raises CodecError for a form that is none.
+        answered once; with a form, `original` answers by the model itself, and a server puts another in its place.
+        Raises CodecError for a form that is none.
         """
 
 
