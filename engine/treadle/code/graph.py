@@ -156,6 +156,9 @@ class Graph:
         elif kind == "module":
             node.leads.append(f"{module}:*")
             node.notes.append(f"{module} {words}, which cannot be followed: all of the module counts")
+        elif kind == "project":
+            node.leads.append(".*")
+            node.notes.append(f"{module} {words}: all of the project's code counts, and no module outside of it")
         elif kind == "package":
             node.leads.append(f"{package}.*")
             what = f"the package {package}" if package else "the project's code"

@@ -11,6 +11,7 @@ MUTATORS = frozenset(
     ("append", "add", "update", "setdefault", "insert", "extend", "register", "pop", "remove", "clear", "subscribe")
 )
 _TEXT_AS_CODE = ("exec", "eval", "compile")
+SEARCHED = ["sys", "path"]
 
 
 class Names(Scoped):
@@ -45,7 +46,7 @@ class Names(Scoped):
         elif self.free(chain[0]):
             self.writes = True
             self.patches.add(".".join(chain[:-1]))
-            self._use(chain[:-1], node.lineno)
+            self._use(chain if chain == SEARCHED else chain[:-1], node.lineno)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         chain = _chain(node.value)
@@ -109,6 +110,8 @@ class Names(Scoped):
         self.uses.add(".".join(chain))
         if chain[:2] == ["sys", "modules"]:
             self.wide.add(f"package looks modules up in sys.modules in line {line}")
+        elif chain[:2] == SEARCHED:
+            self.wide.add(f"project changes where modules are looked for (sys.path) in line {line}")
 
     def _special(self, node: ast.Call, chain: list[str]) -> bool:
         """Calls that reach code by a text; True when nothing is left to look at."""
@@ -119,6 +122,8 @@ class Names(Scoped):
             self._load(node)
         elif name in ("spec_from_file_location", "walk_packages", "iter_modules", "run_path", "entry_points"):
             self.wide.add(f"package finds modules with {name} in line {line}")
+        elif name == "addsitedir":
+            self.wide.add(f"project changes where modules are looked for ({name}) in line {line}")
         elif len(chain) == 1 and name in _TEXT_AS_CODE:
             self.wide.add(f"module runs text as code with {name} in line {line}")
         elif chain in (["globals"], ["locals"], ["vars"]) and not node.args:

@@ -36,8 +36,10 @@ def code(parts: Mapping[str, str], libraries: Mapping[str, str]) -> Code:
     return Code(parts, named, of_value(dict(parts)) if parts else "", of_value(named) if named else "")
 
 
-def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str]) -> StepKey:
-    """The key of a step; `inputs` maps each input to a digest.
+def step_key(
+    step: PlannedStep, code: Code, inputs: Mapping[str, str], files: Mapping[str, str] | None = None
+) -> StepKey:
+    """The key of a step; `inputs` maps each input to a digest, `files` each file that a parameter names.
 
     Parameters listed in `no_key` and secrets are left out, and the code where `code_version` stands for it.
     """
@@ -49,6 +51,7 @@ def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str]) -> StepKe
     parts.update({f"param {name}": _value(v) for name, v in step.params.items() if name not in step.no_key})
     parts.update({f"env {name}": _value(value) for name, value in step.env.items()})
     parts.update({f"input {name}": digest for name, digest in inputs.items()})
+    parts.update({f"file {path}": digest for path, digest in (files or {}).items()})
     parts["outputs"] = _outputs(step)
     digests = {"code": "", "library": "", "rest": of_value(parts)}
     if step.code_version is None:

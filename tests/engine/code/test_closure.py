@@ -122,6 +122,26 @@ def test_every_road_to_a_helper_is_followed(source: str, tmp_path: Path) -> None
     assert a_project(tmp_path / "b", changed).closure("work:f").parts != one.parts
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sys.path.insert(0, 'vendor')",
+        "sys.path.append('vendor')",
+        "sys.path[:0] = ['vendor']",
+        "sys.path += ['vendor']",
+        "sys.path = ['vendor', *sys.path]",
+        "import site; site.addsitedir('vendor')",
+    ],
+)
+def test_where_modules_are_looked_for_is_changed(line: str, tmp_path: Path) -> None:
+    work = f"import sys\n{line}\nimport apart\ndef f():\n    return apart.g()\n"
+    files = {"work.py": work, "vendor/apart.py": "def g():\n    return 1\n"}
+    one = a_project(tmp_path / "a", files).closure("work:f")
+    assert any("changes where modules are looked for" in note for note in one.notes)
+    changed = {**files, "vendor/apart.py": "def g():\n    return 2\n"}
+    assert a_project(tmp_path / "b", changed).closure("work:f").parts != one.parts
+
+
 def test_circles_of_imports_and_of_calls_end(tmp_path: Path) -> None:
     files = {
         "work.py": "from other import *\nfrom other import g\n\ndef f():\n    return g()\n",
