@@ -74,6 +74,9 @@ class Names(Scoped):
             return
         if chain is not None and name in RUNNERS and (len(chain) == 1 or chain[0] in PROCESSES) and self.free(chain[0]):
             self._command(node)
+        listed = literals.listed(node)
+        if listed:
+            self.unjoined.add(f"line {node.lineno} lists files by '{listed}'")
         path = literals.joined(node)
         if path is not None:
             self._path(path)

@@ -68,6 +68,9 @@ NOTES = [
     ("import more\ndef f(n):\n    return getattr(more, n)()\n", "passes the module more on as a value"),
     ("import more\nmore.LIMIT = 3\ndef f():\n    return more.g()\n", "assigns to names of more from outside"),
     ("import more\ndef f():\n    setattr(more, 'x', 1)\n", "assigns to names of more from outside"),
+    ("import glob\ndef f():\n    return glob.glob('sql/*.sql')\n", "line 3 lists files by 'sql/*.sql'"),
+    ("from pathlib import Path\ndef f():\n    return list(Path('sql').rglob('*.sql'))\n", "lists files by 'sql/*.sql'"),
+    ("import os\ndef f():\n    return os.listdir('sql')\n", "lists files by 'sql'"),
     ("import os\ndef f(n):\n    return os.system(n)\n", "line 3 runs a computed command"),
     ("def f():\n    return open('script.py').read()\n", "names the script script.py"),
     ("from runpy import run_path as go\ndef f(n):\n    return go(n)\n", "calls runpy.run_path 'go'"),
@@ -94,7 +97,8 @@ def test_what_cannot_be_followed_is_said(source: str, words: str, tmp_path: Path
 
 def test_what_can_be_followed_needs_no_words(tmp_path: Path) -> None:
     source = (
-        "import more\ndef f(row):\n    more = row\n    return more, [more for more in row], getattr(row, row.name)\n"
+        "import more\ndef f(row):\n    more = row\n    list(row.glob('*.csv'))\n"
+        "    return more, [more for more in row], getattr(row, row.name)\n"
     )
     closure = a_project(tmp_path, {**STEP, "work.py": source}).closure("work:f")
     assert closure.notes == ()
