@@ -22,6 +22,7 @@ MAIN = "__main__"
 FORMAT = "2"  # of summaries and of what is derived from them; a change makes them be found anew, and no key differ
 AT_REST = 2_000_000_000  # nanoseconds: what changed later than this before it was read may change again unseen
 LONG = 2_000  # characters from which on a source text is compressed
+LONGEST = 1_000  # characters of a text that may name a file
 NOT_CODE = frozenset(("__pycache__", "node_modules", "site-packages", "dist-packages"))
 
 Stat = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
@@ -132,6 +133,11 @@ class Files:
         if word not in self._words:
             self._words[word] = self.inside(word, "") is not None and self.is_file(word)
         return self._words[word]
+
+    def file(self, text: str) -> str | None:
+        """The file of the project that a text names, relative to its root; None where it names none."""
+        short = len(text) < LONGEST and text.isprintable()
+        return self.inside(text, "") if short and self.named(text) else None
 
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""
