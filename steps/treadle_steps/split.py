@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import is_number, need_columns, table
+from treadle_steps.refusals import is_number, need_columns, need_plain, table
 
 
 class Split(NamedTuple):
@@ -28,6 +28,7 @@ def random(data: pd.DataFrame, *, test_share: float = 0.2, seed: int = 0, strati
         chosen[np.argsort(draw, kind="stable")[:count]] = True
     else:
         need_columns(frame, [stratify], "stratify:")
+        need_plain(frame[stratify])
         place = pd.Series(draw).groupby(frame[stratify].to_numpy(), dropna=False).rank(method="first", pct=True)
         chosen = place.to_numpy() <= test_share
     return _parts(frame, chosen)
@@ -43,6 +44,7 @@ def stratified(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed
     _need_share(test_share)
     need_columns(frame, [column], "column:")
     values = frame[column]
+    need_plain(values)
     if is_number(values) and values.nunique() > 2 * bins:
         values = pd.qcut(values.astype(float), bins, labels=False, duplicates="drop")
     rows = values.value_counts(dropna=False)
