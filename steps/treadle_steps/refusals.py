@@ -1,5 +1,6 @@
 """Checks that several steps make of their tables, each with the words of its refusal."""
 
+import warnings
 from collections.abc import Hashable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -140,6 +141,18 @@ def need_plain(column: pd.Series, what: str = "column") -> None:
             f"{what} '{column.name}' holds {shown(column.iloc[row])[:80]} in row {row}, no number, text or date",
             "make columns of its parts in the step before, or leave the column out",
         ) from None
+
+
+def moments(column: pd.Series, hint: str, format: str | None = None) -> pd.Series:
+    """The column as points in time, in `format` or in the one that shows; raises StepError with `hint` for others."""
+    need_usable(column, "column")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of formats that do not show: what cannot be read is an error anyhow
+            found: pd.Series = pd.to_datetime(column, format=format)
+    except (ValueError, TypeError) as error:
+        raise StepError(f"column '{column.name}' holds no dates: {str(error).splitlines()[0]}", hint) from None
+    return found
 
 
 def need_some(column: pd.Series, what: str) -> None:
