@@ -8,7 +8,6 @@ import math
 import os
 from io import FileIO
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
@@ -22,7 +21,7 @@ def of_bytes(data: bytes) -> str:
     return str(blake3(data).hexdigest())
 
 
-def of_file(path: str | Path) -> str:
+def of_file(path: str | os.PathLike[str]) -> str:
     """Digest of a file's content; raises OSError when it cannot be read."""
     with open(path, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
