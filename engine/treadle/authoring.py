@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from treadle.errors import CodecError, Mistake, StepError, TreadleError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "Checked",
@@ -79,10 +81,10 @@ class Codec(Protocol):
     def accepts(self, value: Any) -> bool:
         """Say whether this codec stores `value`; cheap, imports nothing heavy."""
 
-    def write(self, value: Any, path: Path) -> None:
+    def write(self, value: Any, path: "Path") -> None:
         """Store `value` at `path`; raises CodecError when it cannot."""
 
-    def read(self, path: Path) -> Any:
+    def read(self, path: "Path") -> Any:
         """Return the value stored at `path`; raises CodecError when it cannot be read."""
 
 
@@ -94,10 +96,10 @@ class Describer(Protocol):
 
     described: tuple[str, ...]
 
-    def describe(self, path: Path) -> dict[str, Any]:
+    def describe(self, path: "Path") -> dict[str, Any]:
         """`rows` and `columns` (name, dtype, missing, distinct, …), or other plain figures; raises TreadleError."""
 
-    def difference(self, before: Path, after: Path) -> dict[str, Any]:
+    def difference(self, before: "Path", after: "Path") -> dict[str, Any]:
         """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
 
 
