@@ -27,35 +27,43 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ParquetCodec:
-    """Data frames of pandas and polars, and Arrow tables; all are read back as pandas."""
+    """Data frames and series of pandas and polars, lazy frames, and Arrow tables; all are read back as pandas.
+
+    An argument that is annotated with another of these types gets that type.
+    """
 
     name = "parquet"
     suffix = ".parquet"
     folder = False
+    forms = (
+        *("pandas.DataFrame", "pandas.Series", "pyarrow.Table"),
+        *("polars.DataFrame", "polars.LazyFrame", "polars.Series"),
+    )
     described = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".gz")
 
     def accepts(self, value: Any) -> bool:
-        return _names(value) & {"pandas.DataFrame", "polars.DataFrame", "pyarrow.Table"} != set()
+        return not _names(value).isdisjoint(self.forms)
 
     def write(self, value: Any, path: Path) -> None:
-        import pandas as pd  # lazy: only a worker that has a table
         import pyarrow as pa  # lazy: only a worker that has a table
         from pyarrow import parquet  # lazy: only a worker that has a table
 
+        from treadle_steps import tables  # lazy: only a worker that has a table
+
         try:
-            if isinstance(value, pd.DataFrame):
-                plain = isinstance(value.index, pd.RangeIndex) and value.index.equals(pd.RangeIndex(len(value)))
-                table = pa.Table.from_pandas(value, preserve_index=not plain)
-            else:
-                table = value if isinstance(value, pa.Table) else value.to_arrow()
-            parquet.write_table(table, path, compression="zstd", compression_level=1)
+            parquet.write_table(tables.to_arrow(value), path, compression="zstd", compression_level=1)
         except (pa.ArrowException, ValueError, TypeError) as error:
             raise CodecError(f"this table cannot be stored as Parquet: {error}") from None
 
     def read(self, path: Path) -> Any:
-        import pandas as pd  # lazy: only a worker that reads a table
+        from treadle_steps import tables  # lazy: only a worker that reads a table
 
-        return pd.read_parquet(path)
+        return tables.read(path)
+
+    def read_as(self, path: Path, form: str) -> Any:
+        from treadle_steps import tables  # lazy: only a worker that reads a table
+
+        return tables.read_as(path, form)
 
     def describe(self, path: Path) -> dict[str, Any]:
         from treadle_steps import describe  # lazy: only `treadle data` asks

@@ -83,7 +83,7 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
         for name in names:
             pack(os.path.join(store, "predictions", name), time.time(), keep)
 
-    limits = Limits()
+    limits, supervisor = Limits(), os.getpid()
     with tempfile.TemporaryDirectory(prefix="treadle-serve-") as meeting, listening:
 
         def serve_one(sock: socket.socket, board: mmap.mmap, number: int) -> int:
@@ -96,6 +96,7 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
                 token=token,
                 loopback=loopback,
                 shelf=lambda: BundleShelf(folder, root) if folder else RegistryShelf(root, alias),
+                supervisor=supervisor,
             )
             return work(serving, sock, board, number)
 
@@ -122,6 +123,7 @@ class RegistryShelf(Shelf):
 
     def __init__(self, root: str, alias: str = CHAMPION) -> None:
         self._project = open_project(root)
+        self._project.store.database.hold()  # an empty registry in its place would name no champion
         self._alias = alias
         self._changes = -1
         self._aliases: dict[str, dict[str, int]] = {}
