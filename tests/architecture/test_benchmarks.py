@@ -59,7 +59,7 @@ def test_a_missed_budget_and_a_failure_show(harness: ModuleType, tmp_path: Path)
 def test_the_page_has_a_place_for_every_benchmark(harness: ModuleType, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text((ROOT / "docs/benchmarks.md").read_text())
-    for name in ("startup", "check", "noop", "cold", "closure", "hashing", "sweep", "watch"):
+    for name in ("startup", "check", "noop", "cold", "warm", "closure", "hashing", "sweep", "watch"):
         harness.fill_page(page, name, f"table of {name}")
         harness.fill_page(page, name, f"table of {name}")
         assert page.read_text().count(f"table of {name}") == 1
