@@ -5,7 +5,7 @@ from collections.abc import Callable, Set
 
 from msgspec import structs
 
-from treadle.code import Project
+from treadle.code import MAIN, Project
 from treadle.domain import run as record
 from treadle.domain.artifact import Artifact
 from treadle.domain.event import StepCached, StepFailed, StepFinished, StepRetried
@@ -38,7 +38,8 @@ class Ends:
         self.schedule = Schedule(plan, self.seconds)
         self.pace = Pace(plan, self.seconds)
         self.decider = Decider(plan, store, project, forced, journal.run.started)
-        self.tasks = Tasks(store, project.root, journal.run.run_id)
+        own = any(step.call.startswith(f"{MAIN}:") for step in plan.steps)
+        self.tasks = Tasks(store, project.root, journal.run.run_id, project.program() if own else "")
         self.decisions: dict[str, Decision] = {}  # of the steps that run
         self.registrar = Registrar(store, journal.run, self.steps, self.decider)
         self.journal = journal

@@ -37,8 +37,14 @@ def code(parts: Mapping[str, str], libraries: Mapping[str, str]) -> Code:
     return Code(parts, named, of_value(dict(parts)) if parts else "", of_value(named) if named else "")
 
 
-def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str], known: StepKey | None = None) -> StepKey:
-    """The key of a step; `inputs` maps each input to a digest.
+def step_key(
+    step: PlannedStep,
+    code: Code,
+    inputs: Mapping[str, str],
+    files: Mapping[str, str] | None = None,
+    known: StepKey | None = None,
+) -> StepKey:
+    """The key of a step; `inputs` maps each input to a digest, `files` each file that a parameter names.
 
     Parameters listed in `no_key` and secrets are left out, and the code where `code_version` stands for it. `known` is
     a key from before, of any step: where its manifest is the same it is the key, and nothing is digested.
@@ -51,6 +57,8 @@ def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str], known: St
     parts.update({f"param {name}": _value(v) for name, v in step.params.items() if name not in step.no_key})
     parts.update({f"env {name}": _value(value) for name, value in step.env.items()})
     parts.update({f"input {name}": digest for name, digest in inputs.items()})
+    parts.update({f"form {name}": form for name, form in step.forms.items()})
+    parts.update({f"file {path}": digest for path, digest in (files or {}).items()})
     parts["outputs"] = _outputs(step)
     rest = len(parts)
     if step.code_version is None:

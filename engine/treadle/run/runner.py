@@ -10,6 +10,8 @@ run_plan
     └── Journal                             events, one way; results in one transaction
 """
 
+from contextlib import suppress
+
 from msgspec import structs
 
 from treadle.code import Project
@@ -61,12 +63,14 @@ def run_plan(
         try:
             status = runner.walk()
         except KeyboardInterrupt as reason:
+            ours = type(reason) is KeyboardInterrupt
             try:
-                if type(reason) is KeyboardInterrupt:
-                    runner.stop()
+                with suppress(KeyboardInterrupt):  # the second one
+                    if ours:
+                        runner.stop()
             finally:
                 ended = runner.close(record.INTERRUPTED)
-            if type(reason) is not KeyboardInterrupt:
+            if not ours:
                 raise  # an executor that somebody lent has a reason of its own, and does not wait
             done = sum(step.fate in (record.HIT, record.RUN) for step in ended.steps.values())
             raise Interrupted(done, len(plan.steps)) from None
@@ -131,6 +135,10 @@ class _Runner:
 
     def stop(self) -> None:
         """End what runs, in order: TERM, then KILL; what ended well meanwhile counts."""
+        count = len(self.dispatch.running)
+        if count:
+            steps = "the step that runs" if count == 1 else f"the {count} steps that run"
+            self.journal.say(f"interrupted: stopping {steps}; once more ends the run at once")
         ended = self.dispatch.stop()
         self.ends.decider.look_anew()
         for task, outcome in ended:
@@ -147,8 +155,10 @@ class _Runner:
             if not self.fanout.knows(name):
                 self.ends.cancelled(name)
         self.fanout.cancelled()
-        self.store.leases.release_all()
-        self.ends.flush()
+        try:
+            self.ends.flush()
+        finally:  # not before: who waits for a lease looks for the result when it is given back
+            self.store.leases.release_all()
         return self.journal.close(status, self.ends.steps)
 
     # deciding

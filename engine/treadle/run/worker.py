@@ -38,6 +38,7 @@ from treadle.run.context import Context, number
 from treadle.run.fresh import compile_afresh
 from treadle.run.invoke import StepFailed, call_function, failure_of, render, run_command
 from treadle.run.lazy import LazyList, wants_lazily
+from treadle.run.program import as_main
 from treadle.store import Objects, decode, encode
 from treadle.store.objects import LIST
 
@@ -71,7 +72,7 @@ def perform(task: Task) -> Outcome:
         with _entered(task):
             mask = Mask(_secrets(task))
             objects = Objects(task.objects)
-            with masked(mask):
+            with masked(mask), as_main(task.program):
                 if task.items:
                     items = perform_items(task, lambda own, item: _attempt(own, item, objects, mask))
                 else:
@@ -239,7 +240,8 @@ def _lazy(task: Task, port: str, source: Stored, objects: Objects) -> LazyList:
 
 def _decoded(task: Task, port: str, source: Stored, objects: Objects) -> Any:
     try:
-        return decode(source.artifact, _codec, objects, _inside(os.path.join(task.scratch, "in"), port))
+        place = _inside(os.path.join(task.scratch, "in"), port)
+        return decode(source.artifact, _codec, objects, place, task.forms.get(port, ""))
     except (TreadleError, OSError) as error:
         raise StepFailed("input", f"input '{port}' cannot be read: {error}") from None
     except MemoryError:
