@@ -198,6 +198,8 @@ def test_the_page_is_one_file_that_says_each_verdict() -> None:
     assert "<b>y</b>" not in page
     assert "&lt;b&gt;y&lt;/b&gt; is as before" in page
     assert "x drifted: PSI" in page
+    few = monitor.drift(before, now.head(120), min_rows=100, delta=0.9, deltas={"<b>y</b>": 0.001}).report["columns"]
+    assert "looks moved (PSI" in few["<b>y</b>"]["verdict"] and "so few rows" in few["<b>y</b>"]["verdict"]
     assert page.count("<svg") == 3
     assert "http" not in page
     assert "prefers-color-scheme:dark" in page

@@ -24,13 +24,13 @@ SOAK, SWAP, KILL = 15.0, 1.0, 4  # seconds, seconds, swaps between kills; benchm
 class Server:
     """A supervisor and its workers."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, hang: float = 3.0) -> None:
         self.folder = folder
         (folder / "meeting").mkdir()
         self.promote(1)
         with (folder / "err").open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "tests/support/serve_files.py"), str(folder), str(workers)],
+                [sys.executable, str(ROOT / "tests/support/serve_files.py"), str(folder), str(workers), str(hang)],
                 env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
                 stderr=err,
             )

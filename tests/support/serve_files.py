@@ -42,9 +42,9 @@ class FileShelf:
         return Hanging(a_version(version))
 
 
-def main(folder: Path, workers: int) -> int:
+def main(folder: Path, workers: int, hang: float) -> int:
     listening = bind("127.0.0.1", 0)
-    limits = Limits(hang=3.0, stop=10.0)
+    limits = Limits(hang=hang, stop=10.0)
     serving = Serving(
         models=("m",), workers=workers, store=str(folder / ".treadle"), meeting=str(folder / "meeting"), limits=limits,
         token=None, loopback=True, shelf=lambda: FileShelf(folder),
@@ -57,8 +57,8 @@ def main(folder: Path, workers: int) -> int:
     def run(sock, board, number):  # type: ignore[no-untyped-def]
         return work(serving, sock, board, number)
 
-    return supervise(listening, run, Orders(workers=workers, hang=3.0, stop=12.0, compact=lambda: None, ready=ready))
+    return supervise(listening, run, Orders(workers=workers, hang=hang, stop=12.0, compact=lambda: None, ready=ready))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    raise SystemExit(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

@@ -18,7 +18,7 @@ from treadle.errors import InputError
 from treadle.run.selection import Selection
 from treadle.version import __version__
 
-FORMAT = 2
+FORMAT = 4
 PICKLE = "pickle"
 
 
@@ -123,7 +123,9 @@ def _bind(project: Project, path: str | os.PathLike[str], params: Mapping[str, A
         variables[name] = variable(name)
         return variables[name]
 
-    plan = make_plan(loaded.spec, loaded.signatures, project.catalog.steps, params, project.settings, read)
+    catalog = project.catalog
+    forms = catalog.forms()
+    plan = make_plan(loaded.spec, loaded.signatures, catalog.steps, params, project.settings, read, forms)
     return Compiled(plan, _code(project, plan), variables)
 
 

@@ -13,7 +13,7 @@ from treadle.api.runs import find_run, read_value, tracks
 from treadle.domain.plan import Plan
 from treadle.domain.run import RunRecord
 from treadle.errors import InputError, TreadleError, input_error
-from treadle.report import compare, dag, run
+from treadle.report import compare, dag, junit, run
 from treadle.report.page import render
 from treadle.run.changes import difference
 
@@ -41,6 +41,12 @@ def report(run_id: str = "last", path: str | os.PathLike[str] = ".") -> str:
         lineage=_lineage(items_of(project, plan)) if plan else (),
     )
     return render(run.page(told))
+
+
+def report_junit(run_id: str = "last", path: str | os.PathLike[str] = ".") -> str:
+    """The steps, gates and checks of a run as JUnit XML; raises InputError when there is no such run."""
+    record = find_run(open_project(path), run_id)
+    return junit.document(record, _reports(record, path))
 
 
 def report_comparison(run_ids: Sequence[str], path: str | os.PathLike[str] = ".") -> str:

@@ -1,6 +1,6 @@
 """The user's Python, read by syntax tree and never imported: what functions offer, what code they reach."""
 
-from treadle.code.annotation import accepts, culprit, plain, takes
+from treadle.code.annotation import accepts, checked_by, culprit, plain, takes
 from treadle.code.closure import Closure
 from treadle.code.files import MAIN, Memo
 from treadle.code.modules import CodeError, UnknownName
@@ -15,6 +15,7 @@ __all__ = [
     "Project",
     "UnknownName",
     "accepts",
+    "checked_by",
     "culprit",
     "plain",
     "takes",

@@ -63,6 +63,7 @@ class Task(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     inputs: dict[str, tuple[Element, ...]] = {}
     listed: frozenset[str] = frozenset()
+    forms: dict[str, str] = {}  # the type that an input asks for, where its codec has a choice
     outputs: tuple[Output, ...] = ()
     declared: bool = False
     items: tuple[Item, ...] = ()

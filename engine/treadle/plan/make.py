@@ -7,7 +7,8 @@ make_plan
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -26,6 +27,7 @@ Env = Callable[[str], str | None]
 
 CHAMPION = "champion."
 DEPLOY = "deploy.model"
+RETRY, RESOURCES = Retry(), Resources()
 
 
 def make_plan(
@@ -35,14 +37,17 @@ def make_plan(
     given: Mapping[str, Any],
     settings: Settings,
     env: Env,
+    forms: Collection[str] = (),
 ) -> Plan:
     """Bind every step to its code, inputs and parameters; `given` overrides parameters for this run.
+
+    `forms` are the types in which inputs may be asked for.
 
     The spec has passed `load.check`. Raises InputError for parameters that do not fit and for
     environment variables that are not set.
     """
     values = params.resolve(spec, given)
-    maker = _Maker(spec, signatures, library, values, settings, env)
+    maker = _Maker(spec, signatures, library, values, settings, env, forms)
     steps: dict[str, PlannedStep] = {}
     for step in spec.steps.values():
         for planned in maker.matrix(step) if step.matrix else [maker.step(step, {})]:
@@ -66,8 +71,12 @@ def outputs_of(step: StepSpec, signature: Signature | None) -> tuple[tuple[Outpu
         return step.outputs, True
     if step.command is not None:
         return (), True
-    names = signature.outputs if signature is not None and signature.outputs else ("out",)
-    return tuple(Output(name) for name in names), False
+    return _undeclared(signature.outputs if signature is not None and signature.outputs else ("out",)), False
+
+
+@cache
+def _undeclared(names: tuple[str, ...]) -> tuple[Output, ...]:
+    return tuple(map(Output, names))  # the same for all steps that call one function
 
 
 def main_output(outputs: tuple[Output, ...]) -> str:
@@ -89,13 +98,16 @@ class _Maker:
         values: Mapping[str, Any],
         settings: Settings,
         env: Env,
+        forms: Collection[str],
     ) -> None:
         self.problems: list[Problem] = []
+        self._sources: dict[tuple[str | None, str], Source] = {}  # one for all who read it
         self._signatures = signatures
         self._library = library
         self._values = values
         self._settings = settings
         self._env = env
+        self._forms = forms
         self._outputs = {name: outputs_of(step, signatures.get(name)) for name, step in spec.steps.items()}
         deploying = [step for step in spec.steps.values() if step.uses and step.uses.text == DEPLOY]
         self._deployed = sorted({str(self._fill(step, step.params.get("name", ""), {})) for step in deploying})
@@ -145,7 +157,8 @@ class _Maker:
             params=params,
             inputs=inputs,
             listed=step.listed,
-            outputs=tuple(Output(o.name, self._fill(step, o.path, cell), o.codec) for o in outputs),
+            forms=self._asked(step, inputs),
+            outputs=self._paths(step, outputs, cell),
             declared=declared,
             context=step.id in self._signatures and self._signatures[step.id].context,
             needs=self._needs(step, inputs, foreach),
@@ -155,7 +168,7 @@ class _Maker:
             foreach=foreach,
             each=each,
             save={} if cell else self._fill(step, step.save, cell),
-            env={name: str(self._fill(step, value, cell)) for name, value in step.env.items()},
+            env={name: str(self._fill(step, value, cell)) for name, value in step.env.items()} if step.env else {},
             secrets=step.secrets,
             caching=step.caching,
             no_key=step.no_key,
@@ -167,11 +180,18 @@ class _Maker:
             stage=step.stage or "",
             mutex=step.mutex,
             priority=step.priority,
-            retry=step.retry or Retry(),
+            retry=step.retry or RETRY,
             timeout=step.timeout,
-            resources=step.resources or Resources(),
+            resources=step.resources or RESOURCES,
             champion="" if cell else self._champion(step),
         )
+
+    def _asked(self, step: StepSpec, inputs: Mapping[str, tuple[Source, ...]]) -> dict[str, str]:
+        """The inputs that steps make and whose annotation names one of the forms; data is a path anyhow."""
+        signature = self._signatures.get(step.id)
+        asked = {a.name: a.form for a in signature.arguments if a.form in self._forms} if signature else {}
+        made = {port for port, sources in inputs.items() if any(source.step is not None for source in sources)}
+        return {port: form for port, form in asked.items() if port in made}
 
     def _champion(self, step: StepSpec) -> str:
         """The model that a gate's `champion.X` is about, where the step can judge it: the one that is deployed here."""
@@ -193,22 +213,29 @@ class _Maker:
         return tuple(free[:1]) or ("item",)
 
     def _source(self, ref: Reference) -> Source:
-        if ref.kind == "data":
-            return Source(None, ref.name)
-        return Source(ref.name, ref.output or self._main.get(ref.name, "out"))
+        step = ref.name if ref.kind == "step" else None
+        output = (ref.output or self._main.get(ref.name, "out")) if step else ref.name
+        return self._sources.setdefault((step, output), Source(step, output))
+
+    def _paths(self, step: StepSpec, outputs: tuple[Output, ...], cell: dict[str, Any]) -> tuple[Output, ...]:
+        if not any(output.path for output in outputs):
+            return outputs
+        return tuple(Output(o.name, self._fill(step, o.path, cell), o.codec) for o in outputs)
 
     def _params(self, step: StepSpec, cell: dict[str, Any]) -> dict[str, Any]:
         """The step's parameters; a matrix name that no placeholder uses is an argument of that name."""
         filled: dict[str, Any] = self._fill(step, step.params, cell)
-        used = fill.names([step.params, step.env]) if cell else set()
-        rest = {name: value for name, value in cell.items() if ("matrix", name) not in used}
-        filled = {**filled, **rest}
+        if cell:
+            used = fill.names([step.params, step.env])
+            filled = {**filled, **{name: value for name, value in cell.items() if ("matrix", name) not in used}}
         if step.command:  # a command depends on what it names, be it its own or the pipeline's
             named = re.findall(r"\{params\.([^{}]+)\}", step.command.text)
             filled = {**{name: self._values[name] for name in named if name in self._values}, **filled}
         return filled
 
     def _fill(self, step: StepSpec, value: Any, cell: dict[str, Any]) -> Any:
+        if "${" not in repr(value):  # most have none, and there may be 100,000 steps
+            return value
         try:
             return fill.fill(value, fill.table(self._values, cell, self._env))
         except KeyError as missing:

@@ -88,7 +88,9 @@ class Decider:
         champion = self.champion(step, outputs)
         if champion is not None:
             inputs[CHAMPION] = f"{champion.codec}:{champion.digest}"
-        return keys.step_key(step, code, inputs, self._named(step))
+        last = self._store.results.last(self._plan.pipeline, step.id)
+        known = None if last is None else StepKey(last.key, last.parts)
+        return keys.step_key(step, code, inputs, self._named(step), known)
 
     def champion(self, step: PlannedStep, outputs: Outputs) -> Artifact | None:
         """The champion's artifact for a step that judges it beside its own model; None for the very same model."""

@@ -1,7 +1,7 @@
 """How steps end in a run, and what they leave: outputs, metrics, a record, a result, and a schedule that moves on."""
 
 import os
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 from msgspec import structs
 
@@ -132,14 +132,14 @@ class Ends:
         reason = f"the gate of '{step.id}' did not hold: {broken.text} ({figures})"
         self.journal.skip(self.schedule.stop_below(step.id, reason))
 
-    def flush(self, steps_too: bool = True) -> None:
-        """Make durable what has ended, with the models that steps registered, in one transaction."""
+    def flush(self, steps_too: bool = True, beside: Callable[[], None] | None = None) -> None:
+        """Make durable what has ended, with the models that steps registered, in one transaction with `beside`."""
         registered: list[ModelVersion] = []
 
         def register() -> None:
             registered.extend(self.registrar.register())
 
-        self.journal.flush(steps_too, register if self.registrar.waiting else None)
+        self.journal.flush(steps_too, register if self.registrar.waiting else None, beside)
         for version in registered:
             self.journal.say(f"registered {version.name} version {version.version}", version.step)
 

@@ -53,6 +53,7 @@ class Tasks:
             params=step.params,
             inputs=inputs,
             listed=step.listed,
+            forms=step.forms,
             items=items,
             each=step.each if items else (),
             outputs=step.outputs,

@@ -45,6 +45,7 @@ class Serving(Struct, frozen=True, kw_only=True):
 def work(serving: Serving, listening: socket.socket, board: mmap.mmap, number: int) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. `board` has a SLOT for every worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes a stop on as SIGTERM
+    sys.setswitchinterval(0.0005)  # a thread that makes a model must not keep the loop waiting
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(serving, listening, board, number))
 

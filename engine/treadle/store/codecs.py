@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from treadle.authoring import Codec, ModelCard
+from treadle.authoring import PATH, Codec, ModelCard
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError, did_you_mean
 from treadle.store import tree
@@ -279,25 +279,31 @@ def decode(
     codecs: Mapping[str, Codec] | Callable[[str], Codec],
     objects: Objects,
     scratch: str | os.PathLike[str],
+    form: str = "",
 ) -> Any:
     """The value of an artifact, with the digest of its content proved.
+
+    `form` is the full name of the type it is wanted as: `pathlib.Path` gives the stored file or folder itself, others
+    what the codec offers; where it does not offer it, and without one, the value is what the codec reads.
 
     `codecs` finds a codec by name; it is asked only for those that are not built in. Files and folders appear
     under `scratch`. Raises CodecError when the content is missing or damaged (it is
     moved aside then) or its codec is not installed.
     """
     if artifact.codec == LIST:
-        return [decode(item, codecs, objects, scratch) for item in objects.items(artifact)]
+        return [decode(item, codecs, objects, scratch, form) for item in objects.items(artifact)]
     codec = BUILTIN.get(artifact.codec)
     if codec is None:
         codec = codecs.get(artifact.codec) if isinstance(codecs, Mapping) else codecs(artifact.codec)
     if codec is None:
         text = f"codec '{artifact.codec}', which stored this value, is not installed"
         raise CodecError(f"{text}; install the plug-in it came from, or run the step again")
-    if isinstance(codec, _Whole) and not is_folder(artifact):
+    if isinstance(codec, _Whole) and not is_folder(artifact) and form != PATH:
         return codec.parse(objects.read(artifact))
     place = objects.hand_out(artifact, os.path.join(scratch, artifact.digest[:16]))
-    return codec.read(Path(place))
+    if form == PATH:
+        return Path(place)
+    return codec.read_as(Path(place), form) if form in getattr(codec, "forms", ()) else codec.read(Path(place))  # type: ignore[attr-defined]
 
 
 def _each(

@@ -22,6 +22,9 @@ PARALLEL = 8 << 20  # bytes from which on hashing is shared among threads,
 EACH = 64 << 10  # if files are that large: with small ones threads would only wait for each other
 SHARE = 64  # files hashed between two words about how far it is
 ATTEMPTS = 3  # looks at a file that changes while it is read
+FEW = 8  # files up to which their rows are read one by one, and not those of their folder
+MANY = 500  # rows asked for at once
+COLUMNS = "path, size, mtime_ns, ctime_ns, inode, digest"
 
 
 def signature(path: str | os.PathLike[str]) -> Signature:
@@ -40,8 +43,17 @@ class FileDigests:
         self._database = database
         self.looked: set[str] = set()  # every file that an answer depended on
         self._known: dict[str, tuple[Signature, str]] = {}
-        self._loaded: set[str] = set()
+        self._asked: set[str] = set()  # names, and folders with all below them, that the database was asked for
         self.tell: Tell = silent  # hears how far hashing is
+
+    def foresee(self, paths: Sequence[str]) -> None:
+        """Read at once what is known of these absolute paths; each would be asked for alone when it is looked at."""
+        names = [path for path in paths if path not in self._known and path not in self._asked and _is_text(path)]
+        self._asked.update(names)
+        for start in range(0, len(names), MANY):
+            some = names[start : start + MANY]
+            marks = ",".join("?" * len(some))
+            self._remember(self._database.rows(f"SELECT {COLUMNS} FROM files WHERE path IN ({marks})", some))
 
     def digest(self, path: str | os.PathLike[str]) -> str:
         """The digest of one file's content."""
@@ -114,19 +126,19 @@ class FileDigests:
         )
 
     def _load(self, names: Sequence[str]) -> None:
-        """Read what is known of these files: one by one, or a whole folder at once when there are many."""
+        """Read what is known of these files: of these alone, or of a whole folder when there are many."""
+        if len(names) <= FEW:
+            self.foresee(names)
+            return
         missing = [name for name in names if name not in self._known]
-        columns = "path, size, mtime_ns, ctime_ns, inode, digest"
-        if len(missing) <= 8:
-            for name in missing:
-                self._remember(self._database.rows(f"SELECT {columns} FROM files WHERE path = ?", (name,)))
+        if not missing:
             return
         top = os.path.dirname(os.path.commonpath([min(missing), max(missing)]) + os.sep)  # what both share all do
-        if top not in self._loaded:
-            self._loaded.add(top)
+        if top not in self._asked:
+            self._asked.add(top)
             low = top.rstrip("/") + "/"
             high = low[:-1] + "0"  # the character after the slash
-            sql = f"SELECT {columns} FROM files WHERE path >= ? AND path < ?"
+            sql = f"SELECT {COLUMNS} FROM files WHERE path >= ? AND path < ?"
             self._remember(self._database.rows(sql, (low, high)))
 
     def _remember(self, rows: Iterable[tuple[str, int, int, int, int, str]]) -> None:
