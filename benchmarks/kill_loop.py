@@ -42,7 +42,7 @@ def tell(kind: str, seed: int, most: int) -> int:
                 if story.champion() and not visited:
                     visited = True
                     if kind == "bad":
-                        story.edit("greed: {type: float, default: 1.0", "greed: {type: float, default: 2.2")
+                        story.spoil()
                     story.visit(f"http://127.0.0.1:{PORT}", minutes=90000, competitor=5, rides=40)
                 if kills < most and time.monotonic() > next_kill:
                     assert story.up is not None

@@ -14,7 +14,7 @@ RUNS = 3
 PLANS = {10_000: (1.5, None), 100_000: (20.0, 1 << 30)}  # steps: seconds, bytes of memory
 NOOP = (10_000, 0.200, 150 << 20)
 PARSER = (
-    "import gc, yaml; gc.disable(); get = yaml.CParser(open('graph.yaml').read()).get_event\n"
+    "import gc, yaml; gc.disable(); get = yaml.CSafeLoader(open('graph.yaml').read()).get_event\n"
     "while type(get()) is not yaml.StreamEndEvent: pass"
 )
 DRY = {"make": ("-n",), "ninja": ("-n",), "doit": ("list", "--all", "--status")}

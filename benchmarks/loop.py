@@ -121,7 +121,7 @@ def tell(kind: str, folder: str) -> None:
         story.start()
         story.until(story.url, "the first model serves")
         if kind == "bad":
-            story.edit("greed: {type: float, default: 1.0", "greed: {type: float, default: 2.2")
+            story.spoil()
             story.note("somebody commits a mistake")
         arrival = time.monotonic()
         story.visit(story.url(), minutes=9000, competitor=25, rides=90)

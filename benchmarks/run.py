@@ -76,7 +76,10 @@ def run(name: str, runs: int | None, page: Path | None) -> list[harness.Row]:
 
 
 def _facts() -> str:
-    return ", ".join(f"{key} {value}" for key, value in harness.machine().items())
+    machine = harness.machine()
+    text = ", ".join(f"{key} {value}" for key, value in machine.items())
+    shared = machine["load"] > machine["cores"] + 1
+    return f"{text} (others worked on this machine too: compare CPU and ratios, not wall times)" if shared else text
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from treadle.errors import CodecError, Mistake, StepError, TreadleError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "Checked",
@@ -32,8 +34,9 @@ Answer = Callable[[Mapping[str, Any]], Any]
 class ModelCard(dict[str, Any]):
     """What a step returns to register a model: the engine registers the artifact of the step's input called `model`.
 
-    `name` is a must; `signature` {inputs, outputs}, `example` (rows), `metrics`, `compiled` and `form` (base64 of a
-    compiled form) become fields of the version, everything else is kept with it as written. Read back it is a plain dict.
+    `name` is a must; `signature` {inputs, outputs, probabilities}, `example` (rows), `metrics`, `compiled` and `form`
+    (base64 of a compiled form) become fields of the version, everything else is kept with it as written. Read back it
+    is a plain dict.
     """
 
     def __init__(self, name: str, **facts: Any) -> None:
@@ -78,10 +81,10 @@ class Codec(Protocol):
     def accepts(self, value: Any) -> bool:
         """Say whether this codec stores `value`; cheap, imports nothing heavy."""
 
-    def write(self, value: Any, path: Path) -> None:
+    def write(self, value: Any, path: "Path") -> None:
         """Store `value` at `path`; raises CodecError when it cannot."""
 
-    def read(self, path: Path) -> Any:
+    def read(self, path: "Path") -> Any:
         """Return the value stored at `path`; raises CodecError when it cannot be read."""
 
 
@@ -93,10 +96,10 @@ class Describer(Protocol):
 
     described: tuple[str, ...]
 
-    def describe(self, path: Path) -> dict[str, Any]:
+    def describe(self, path: "Path") -> dict[str, Any]:
         """`rows` and `columns` (name, dtype, missing, distinct, …), or other plain figures; raises TreadleError."""
 
-    def difference(self, before: Path, after: Path) -> dict[str, Any]:
+    def difference(self, before: "Path", after: "Path") -> dict[str, Any]:
         """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
 
 
@@ -163,7 +166,8 @@ class ModelFormat(Codec, Protocol):
         `read` makes the model, and may be called later. The fields are those of the card's signature, `example` are
         rows in it, `form` is what the card gave, empty for nothing. An answer may also have `probabilities`, a function
         of the same columns that returns (rows, classes), and `complete()`, which does what can wait until it has
-        answered once; with a form, `original` answers by the model itself, and a server puts another in its place. Raises CodecError for a form that is none.
+        answered once; with a form, `original` answers by the model itself, and a server puts another in its place.
+        Raises CodecError for a form that is none.
         """
 
 

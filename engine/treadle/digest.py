@@ -7,7 +7,6 @@ do not depend on their order, and what has no canonical form is an error, never 
 import math
 import os
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
@@ -21,7 +20,7 @@ def of_bytes(data: bytes) -> str:
     return str(blake3(data).hexdigest())
 
 
-def of_file(path: str | Path) -> str:
+def of_file(path: str | os.PathLike[str]) -> str:
     """Digest of a file's content; raises OSError when it cannot be read."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from treadle.authoring import Checked, ModelCard, StepError
-from treadle_steps import psi, signature
+from treadle_steps import judging, psi, signature
 from treadle_steps.compiled import answer
 from treadle_steps.compiled.frame import columns_of
 from treadle_steps.compiled.verdict import verdict
 from treadle_steps.estimators import final
 from treadle_steps.reference import past_windows
-from treadle_steps.refusals import kind_of, need_columns, table
+from treadle_steps.refusals import kind_of, need_columns, need_usable, table
 from treadle_steps.rollout import checked
 from treadle_steps.windows import seconds
 
@@ -110,7 +110,9 @@ def model(
 def _need_same(model: Any, frame: pd.DataFrame, fields: list[dict[str, Any]]) -> None:
     """Raise StepError when the model tells its reference from the same values as a server hands them over."""
     rows = frame[[field["name"] for field in fields]].head(SAMPLE)
-    direct, served = model.predict(rows), answer.Original(lambda: model, fields)(columns_of(rows, fields))
+    for name in rows.columns:
+        need_usable(rows[name], "feature")
+    direct, served = judging.predicted(model, rows), answer.Original(lambda: model, fields)(columns_of(rows, fields))
     if not np.array_equal(np.asarray(direct), served, equal_nan=np.asarray(direct).dtype.kind == "f"):
         text = f"{type(final(model)).__name__} answers differently when its columns come one by one, as in a request"
         raise StepError(text, "make its columns numbers or text before training, not types of their own")

@@ -114,6 +114,8 @@ def _coded(frame: pd.DataFrame) -> Coded:
     def back(matrix: Any) -> pd.DataFrame:
         found = pd.DataFrame(matrix, columns=frame.columns)
         for name, values in lists.items():
+            if not len(values):
+                continue  # nothing but gaps
             taken = pd.Series(values).take(np.maximum(found[name].to_numpy(dtype=int), 0)).reset_index(drop=True)
             found[name] = taken.where(found[name] >= 0).astype(kinds[name])
         return found

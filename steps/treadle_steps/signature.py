@@ -48,8 +48,8 @@ def outputs(model: Any, target: str | None) -> list[dict[str, Any]]:
 
 def probabilities(model: Any) -> list[str]:
     """The classes that a model tells probabilities of, in its order; none for others."""
-    labels = getattr(model, "classes_", None)
-    known = is_classifier(model) and hasattr(model, "predict_proba") and getattr(labels, "ndim", 0) == 1
+    labels = np.asarray(getattr(model, "classes_", []))
+    known = is_classifier(model) and hasattr(model, "predict_proba") and labels.ndim == 1
     return [str(label) for label in labels] if known else []
 
 

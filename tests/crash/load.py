@@ -101,17 +101,8 @@ class Ended(NamedTuple):
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        words = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:randomly",
-            TESTS,
-            f"--junitxml={report}",
-            *sys.argv[1:],
-        ]
+        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-o", "junit_family=xunit1", TESTS]
+        words += [f"--junitxml={report}", *sys.argv[1:]]
         began = time.time()
         done = subprocess.run(words, cwd=ROOT, env={**os.environ, "TREADLE_LOAD": "full"}, check=False)
         found = read(report)

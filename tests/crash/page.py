@@ -31,8 +31,8 @@ def table(report: dict[str, Any]) -> str:
     broken = sum(bool(row["wrong"]) for row in report["points"])
     lines = [
         f"{report['date']}, Python {report['python']}, Linux {report['kernel']}: "
-        f"{len(struck)} of {report['possible']} points in {report['seconds'] / 60:.0f} minutes, "
-        f"{processes} processes struck, {broken} with something wrong.",
+        f"{len(report['points'])} of {report['possible']} points tried in {report['seconds'] / 60:.0f} minutes; "
+        f"at {len(struck)} of them the fault came, to {processes} processes; {broken} with something wrong.",
         "",
         "| where | fault | call | points | struck | killed | said so | a step failed | went on | wrong |",
         "| --- | --- | --- | --: | --: | --: | --: | --: | --: | --: |",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.story import GREED, MODEL, Story
+from support.story import MODEL, Story
 from treadle.api import ledger
 
 LONG = pytest.mark.skipif(not os.environ.get("TREADLE_LONG"), reason="minutes of CPU: TREADLE_LONG=1 runs it")
@@ -28,7 +28,7 @@ def test_a_bad_challenger_is_rolled_back_and_a_good_one_promoted(story: Story) -
     story.shorten()
     story.start()
     story.until(story.url, "the first model serves")
-    story.edit(GREED, GREED.replace("1.0", "2.2"))
+    story.spoil()
     story.visit(story.url(), minutes=30000, competitor=0, rides=40)
     story.until(story.kept, "a bad challenger is tried")
     story.until(lambda: story.phase() == "rolled_back", "it is rolled back")
@@ -36,7 +36,7 @@ def test_a_bad_challenger_is_rolled_back_and_a_good_one_promoted(story: Story) -
     assert bad is not None and "accepted is worse" in bad.rollout.state.reason
     assert (story.champion(), story.store.traffic.get(MODEL)) == (1, None)
     assert 2 in story.store.models.quarantined(MODEL, bad.rollout.state.clock)
-    story.edit(GREED.replace("1.0", "2.2"), GREED)
+    story.repair()
     story.until(lambda: story.champion() > 2, "a good one is champion")
     story.until(lambda: story.phase() == "done", "its rollout is done")
     good = story.kept()
@@ -78,7 +78,7 @@ def test_the_example_as_it_stands_meets_a_competitor_with_a_new_model(story: Sto
 def test_the_example_as_it_stands_rolls_a_bad_challenger_back(story: Story) -> None:
     story.start()
     story.until(story.url, "the first model serves")
-    story.edit(GREED, GREED.replace("1.0", "2.2"))
+    story.spoil()
     story.visit(story.url(), minutes=3000, competitor=20, rides=80)
     story.until(story.kept, "a challenger is tried")
     story.until(lambda: story.phase() == "rolled_back", "the challenger is rolled back")

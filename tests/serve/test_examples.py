@@ -95,12 +95,12 @@ def test_the_runtime_client_of_aws(iris: Served) -> None:
     body = json.dumps({"instances": [[1, 2, 3, 4]]})
     answer = client.invoke_endpoint(EndpointName="sklearn-iris", Body=body, ContentType="application/json")
     assert json.loads(answer["Body"].read()) == {"predictions": [10.0]}
-    for name, body, status, text in (
+    for name, sent, status, text in (
         ("nope", body, 404, "no model is called 'nope'"),
         ("sklearn-iris", '{"instances": [[1, 2]]}', 400, "row 0: 2 values, expected 4"),
     ):
         with pytest.raises(ClientError, match=text) as caught:
-            client.invoke_endpoint(EndpointName=name, Body=body, ContentType="application/json")
+            client.invoke_endpoint(EndpointName=name, Body=sent, ContentType="application/json")
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 

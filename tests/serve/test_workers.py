@@ -186,6 +186,25 @@ def test_workers_end_with_their_supervisor(start: Callable[[int], Server]) -> No
         time.sleep(0.05)
 
 
+def test_a_worker_that_is_born_as_its_supervisor_dies_ends_too(tmp_path: Path) -> None:
+    """It is still importing: nobody is left to stop it, and it must not keep the port."""
+    (tmp_path / "meeting").mkdir()
+    (tmp_path / "champion").write_text("1")
+    supervisor = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/support/serve_files.py"), str(tmp_path), "1", "3.0", "1.0"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+    )
+    children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children")
+    end = time.monotonic() + 60
+    while not (born := children.read_text().split()):
+        assert time.monotonic() < end and supervisor.poll() is None
+    supervisor.kill()
+    supervisor.wait()
+    while Path(f"/proc/{born[0]}").exists():
+        assert time.monotonic() < end, "the worker lives on"
+        time.sleep(0.05)
+
+
 def test_an_acknowledged_outcome_is_stored(start: Callable[[int], Server]) -> None:
     server = start(1)
     connection = server.connect()

@@ -26,7 +26,7 @@ SHORT = (
     ("cooldown: 20s", "cooldown: 2s"),
     ("min_requests: 40", "min_requests: 20"),
 )
-GREED = "greed: {type: float, default: 1.0"
+GREED, TOO_GREEDY = "greed: {type: float, default: 1.0", "greed: {type: float, default: 3.5"
 PATIENCE = 900.0  # seconds until a story that goes nowhere fails; no figure of the product
 
 
@@ -88,6 +88,14 @@ class Story:
         """Shorter waits than in the example, so that a third of its riders is enough."""
         for before, after in SHORT:
             self.edit(before, after)
+
+    def spoil(self) -> None:
+        """Somebody's mistake: whatever it learns from, the model asks for far too much."""
+        self.edit(GREED, TOO_GREEDY)
+
+    def repair(self) -> None:
+        """The file is put right."""
+        self.edit(TOO_GREEDY, GREED)
 
     def kept(self) -> KeptRollout | None:
         """The newest rollout."""

@@ -83,7 +83,7 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
         for name in names:
             pack(os.path.join(store, "predictions", name), time.time(), keep)
 
-    limits = Limits()
+    limits, supervisor = Limits(), os.getpid()
     with tempfile.TemporaryDirectory(prefix="treadle-serve-") as meeting, listening:
 
         def serve_one(sock: socket.socket, board: mmap.mmap, number: int) -> int:
@@ -96,6 +96,7 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
                 token=token,
                 loopback=loopback,
                 shelf=lambda: BundleShelf(folder, root) if folder else RegistryShelf(root, alias),
+                supervisor=supervisor,
             )
             return work(serving, sock, board, number)
 

@@ -271,7 +271,8 @@ def _next(project: Project, desk: Desk, now: float) -> list[str]:
             acts.append((state.since + spec.after.bake, f"{name}: the ramp may go on"))
         elif state.phase == "baked":
             acts.append((state.since + spec.after.holdback_for, f"{name}: the holdback ends"))
-    return [f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))} {text}" for at, text in sorted(acts)]
+    ahead = sorted(act for act in acts if act[0] >= now)
+    return [f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))} {text}" for at, text in ahead]
 
 
 def _ask(url: str) -> dict[str, Any]:

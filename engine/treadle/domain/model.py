@@ -23,7 +23,7 @@ class Field(Struct, frozen=True):
 
 
 class Signature(Struct, frozen=True):
-    """What a model reads and returns, column by column, in order; `probabilities` are the classes that it has some for."""
+    """What a model reads and returns, column by column, in order; `probabilities` are the classes that have one."""
 
     inputs: tuple[Field, ...] = ()
     outputs: tuple[Field, ...] = ()

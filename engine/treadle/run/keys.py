@@ -57,8 +57,8 @@ def step_key(
     parts.update({f"param {name}": _value(v) for name, v in step.params.items() if name not in step.no_key})
     parts.update({f"env {name}": _value(value) for name, value in step.env.items()})
     parts.update({f"input {name}": digest for name, digest in inputs.items()})
-    parts.update({f"file {path}": digest for path, digest in (files or {}).items()})
     parts.update({f"form {name}": form for name, form in step.forms.items()})
+    parts.update({f"file {path}": digest for path, digest in (files or {}).items()})
     parts["outputs"] = _outputs(step)
     rest = len(parts)
     if step.code_version is None:

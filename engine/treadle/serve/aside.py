@@ -88,7 +88,7 @@ class Aside:
         if self._pid == 0:
             try:
                 _serve(theirs, self._model)
-            except BaseException:
+            except BaseException:  # noqa: BLE001  # it must never return into the worker's code
                 sys.excepthook(*sys.exc_info())
             finally:
                 sys.stderr.flush()
@@ -124,7 +124,7 @@ def _serve(own: socket.socket, model: Whole) -> None:
                 model.complete()
             found = np.empty(0) if what == READY else (model if what == PREDICT else model.probabilities)(columns)
             _send(own, FINE, msgpack.encode(_packed(np.asarray(found))))
-        except Exception as error:  # whatever a model raises
+        except Exception as error:  # noqa: BLE001  # whatever a model raises
             _send(own, FAILED, f"{type(error).__name__}: {error}".encode())
 
 

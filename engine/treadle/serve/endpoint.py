@@ -273,8 +273,8 @@ class _Split:
                 failed = next((a.refusal for a in self._answers if a.refusal is not None), None)
                 arms = {a.arm for a in self._answers}
                 arm = arms.pop() if len(arms) == 1 else "mixed"
-                whole = (None, None) if failed else (self._values, self._probabilities)
-                self._done(Answer(self._answers[0].version, arm, *whole, failed))
+                values, probabilities = (None, None) if failed else (self._values, self._probabilities)
+                self._done(Answer(self._answers[0].version, arm, values, probabilities, failed))
 
         return done
 

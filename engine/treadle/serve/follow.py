@@ -1,8 +1,8 @@
 """Follow the registry: look for changes in a thread, load and warm there, swap on the loop.
 
 What a model can do later (a compiled form answers before the model itself is made) is done in a thread of its own, when
-it has answered for a moment. An alias that moves is in charge within `EVERY` seconds plus the time to load. What cannot be loaded leaves the old
-version in charge and is said once.
+it has answered for a moment. An alias that moves is in charge within `EVERY` seconds plus the time to load. What cannot
+be loaded leaves the old version in charge and is said once.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ class Follower:
                 return
             try:
                 predictor.complete()
-            except Exception as error:  # whatever a model file does when it is made: its compiled form goes on
+            except Exception as error:  # noqa: BLE001  # whatever a model file does when it is made: its compiled form goes on
                 entry = predictor.version
                 self._say(
                     f"model '{entry.name}' version {entry.version}: rows that need the model itself fail: {error}"

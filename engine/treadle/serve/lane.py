@@ -17,7 +17,6 @@ from treadle.serve.predictor import Predictor
 from treadle.serve.refusal import Refusal
 from treadle.serve.tables import Table, joined
 
-
 Done = Callable[[Any, Any, Refusal | None], None]
 
 

@@ -118,7 +118,8 @@ def encode(
 ) -> tuple[bytes, int | None]:
     """The answer's body, and the length of its JSON part when tensors follow it.
 
-    `values` is (rows,) or (rows, outputs), `probabilities` (rows, classes) or None. NaN and infinities are null in JSON, as strict JSON has no word for them.
+    `values` is (rows,) or (rows, outputs), `probabilities` (rows, classes) or None. NaN and infinities are
+    null in JSON, as strict JSON has no word for them.
     """
     outputs = _outputs(version.signature, values)
     if inference.outputs:
