@@ -29,7 +29,7 @@ def of_file(path: str | os.PathLike[str]) -> str:
         os.close(handle)
 
 
-def of_handle(handle: int, path: str | Path, size: int) -> str:
+def of_handle(handle: int, path: str | os.PathLike[str], size: int) -> str:
     """Digest of an open file's content; `size` is what it seems to have, `path` is where it is. Raises OSError."""
     if size < LARGE:  # without a size (a pipe, /proc) as with one, what is read decides
         head = _read(handle, size)

@@ -125,6 +125,7 @@ def test_a_season_compares_with_the_same_hours_of_the_week() -> None:
     before["x"] = np.where(night, before["x"] + 2, before["x"])
     now = table(2, 5, each=300, start="2026-04-06")
     now["x"] = now["x"] + 2
+
     def alarm(reference: pd.DataFrame, **season: str) -> float:
         return monitor.drift(reference, now, at="at", columns=["x"], **season).metrics["alarm"]  # type: ignore[arg-type]
 
