@@ -5,9 +5,10 @@ Nothing is imported until it is used; a step is only ever named, its source is r
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from treadle.authoring import Codec
+from treadle.authoring import PATH, Codec
 from treadle.distributions import distributions
 from treadle.errors import TreadleError, did_you_mean
 
@@ -47,6 +48,14 @@ class Catalog:
         """One codec by name; raises TreadleError when nothing installed offers it."""
         made: Codec = _load(self._group("treadle.codecs"), name, "codec")()
         return made
+
+    def forms(self) -> frozenset[str]:
+        """The types in which an input may be asked for: a path, and what the codecs offer; a broken one offers none."""
+        found = {PATH}
+        for name in self._group("treadle.codecs"):
+            with suppress(TreadleError, ImportError, AttributeError):
+                found.update(getattr(self.codec(name), "forms", ()))
+        return frozenset(found)
 
     def executor(self, name: str) -> Any:
         """The executor class of that name; raises TreadleError when nothing installed offers it."""

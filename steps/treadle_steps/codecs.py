@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,35 +27,43 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ParquetCodec:
-    """Data frames of pandas and polars, and Arrow tables; all are read back as pandas."""
+    """Data frames and series of pandas and polars, lazy frames, and Arrow tables; all are read back as pandas.
+
+    An argument that is annotated with another of these types gets that type.
+    """
 
     name = "parquet"
     suffix = ".parquet"
     folder = False
+    forms = (
+        *("pandas.DataFrame", "pandas.Series", "pyarrow.Table"),
+        *("polars.DataFrame", "polars.LazyFrame", "polars.Series"),
+    )
     described = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".gz")
 
     def accepts(self, value: Any) -> bool:
-        return _names(value) & {"pandas.DataFrame", "polars.DataFrame", "pyarrow.Table"} != set()
+        return not _names(value).isdisjoint(self.forms)
 
     def write(self, value: Any, path: Path) -> None:
-        import pandas as pd  # lazy: only a worker that has a table
         import pyarrow as pa  # lazy: only a worker that has a table
         from pyarrow import parquet  # lazy: only a worker that has a table
 
+        from treadle_steps import tables  # lazy: only a worker that has a table
+
         try:
-            if isinstance(value, pd.DataFrame):
-                plain = isinstance(value.index, pd.RangeIndex) and value.index.equals(pd.RangeIndex(len(value)))
-                table = pa.Table.from_pandas(value, preserve_index=not plain)
-            else:
-                table = value if isinstance(value, pa.Table) else value.to_arrow()
-            parquet.write_table(table, path, compression="zstd", compression_level=1)
+            parquet.write_table(tables.to_arrow(value), path, compression="zstd", compression_level=1)
         except (pa.ArrowException, ValueError, TypeError) as error:
             raise CodecError(f"this table cannot be stored as Parquet: {error}") from None
 
     def read(self, path: Path) -> Any:
-        import pandas as pd  # lazy: only a worker that reads a table
+        from treadle_steps import tables  # lazy: only a worker that reads a table
 
-        return pd.read_parquet(path)
+        return tables.read(path)
+
+    def read_as(self, path: Path, form: str) -> Any:
+        from treadle_steps import tables  # lazy: only a worker that reads a table
+
+        return tables.read_as(path, form)
 
     def describe(self, path: Path) -> dict[str, Any]:
         from treadle_steps import describe  # lazy: only `treadle data` asks
@@ -137,11 +145,25 @@ class SkopsCodec:
             raise CodecError(f"this is no skops file: {type(error).__name__}: {error}") from None
         raise CodecError(f"the file names types that this project does not trust: {', '.join(strange)}")
 
-    def predictor(self, model: Any, card: Mapping[str, Any], example: Sequence[Mapping[str, Any]]) -> Any:
+    def prepare(self, compiled: bool) -> None:
+        """Import what answers, in the parent of a server's workers."""
+        from treadle_steps.compiled import answer  # noqa: F401  lazy: only a server
+
+        if not compiled:
+            from skops import io  # noqa: F401  lazy: only a server that has no compiled form
+
+            from treadle_steps.compiled import build, frame  # noqa: F401  lazy: likewise
+
+    def predictor(
+        self, read: Callable[[], Any], card: Mapping[str, Any], example: Sequence[Mapping[str, Any]], form: bytes
+    ) -> Any:
         """What answers for a model: compiled where that was proved, else the model itself."""
         from treadle_steps.compiled import answer  # lazy: only a worker that serves a model
 
-        return answer.predictor(model, card, example)
+        try:
+            return answer.predictor(read, card, example, form)
+        except ValueError as error:
+            raise CodecError(str(error)) from None
 
 
 def _names(value: Any) -> set[str]:

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from treadle.authoring import StepError
-from treadle_steps.refusals import need_columns, one_of, table
+from treadle_steps.refusals import moments, need_columns, one_of, table
 
 PERIODS = {"hour": 24, "weekday": 7, "month": 12, "day": 31, "dayofyear": 366, "minute": 60, "week": 53}
 NAMES = {"weekday": "day_of_week", "dayofyear": "day_of_year"}  # pandas' own words
@@ -27,18 +26,13 @@ def datetime(
     """
     frame = table(data)
     need_columns(frame, [column], "column:")
-    try:
-        moments = pd.to_datetime(frame[column], format=format)
-    except (ValueError, TypeError) as error:
-        raise StepError(
-            f"column '{column}' holds no dates: {error}", "say how they are written: with: {format: …}"
-        ) from None
+    when = moments(frame[column], "say how they are written: with: {format: …}", format)
     if timezone is not None:
-        moments = (moments.dt.tz_localize("UTC") if moments.dt.tz is None else moments).dt.tz_convert(timezone)
+        when = (when.dt.tz_localize("UTC") if when.dt.tz is None else when).dt.tz_convert(timezone)
     made: dict[str, pd.Series] = {}
     for part in parts:
         one_of(part, PARTS, "parts:")
-        values = _part(moments, part)
+        values = _part(when, part)
         name = f"{column}_{part}"
         if cyclic and part in PERIODS:
             angle = 2 * np.pi * values.astype(float) / PERIODS[part]

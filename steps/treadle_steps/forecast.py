@@ -9,7 +9,7 @@ from sklearn import metrics as judge
 from treadle.authoring import StepError
 from treadle_steps import bootstrap as draws
 from treadle_steps import judging
-from treadle_steps.refusals import is_number, need_columns, need_values, table
+from treadle_steps.refusals import is_number, need_columns, need_usable, need_values, table
 from treadle_steps.scores import error_figures
 
 
@@ -70,6 +70,8 @@ def forecast(
     """
     frame = table(data)
     need_columns(frame, [time, *(by or [])], "time and by:")
+    for column in (time, *(by or [])):
+        need_usable(frame[column], "column")
     truth, guess, name = _pair(frame, model, target, prediction)
     scale = _naive(frame if history is None else table(history, "history"), name, time, by or [], season)
     found = _figures(truth, guess, scale)

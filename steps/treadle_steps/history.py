@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import is_number, need_columns, one_of, table
+from treadle_steps.refusals import is_number, need_columns, need_finite, need_some, one_of, table
 
 STATISTICS = ("mean", "sum", "min", "max", "std", "median", "count")
 
@@ -51,6 +51,8 @@ def rolling(
     for name in columns:
         if not is_number(frame[name]):
             raise StepError(f"column '{name}' holds {frame[name].iloc[0]!r}, no numbers", "roll numbers only")
+        need_finite(frame[name], "column")
+        need_some(frame[name], "column")
     made = {}
     keys = frame[by] if by else None
     for name in columns:

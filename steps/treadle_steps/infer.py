@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from treadle_steps.refusals import is_moment, is_number, kind_of, table
+from treadle_steps.refusals import is_moment, is_number, kind_of, need_plain, table
 
 FEW = 20  # distinct values that may become a list of allowed ones
 UNSEEN = 0.001  # Good-Turing: the greatest chance of a new value for which a list is proposed
@@ -40,6 +40,7 @@ def infer(data: pd.DataFrame, *, roles: dict[str, str] | None = None) -> Inferre
 
 
 def _column(name: str, column: pd.Series, role: str) -> dict[str, Any]:
+    need_plain(column)
     rows, known = len(column), column.dropna()
     kind = kind_of(column)
     rule: dict[str, Any] = {"dtype": kind}

@@ -33,7 +33,7 @@ def table(
     files = _files(source)
     options: dict[str, Any] = {"na_values": na_values, "keep_default_na": keep_default_na, "encoding": encoding}
     options |= {"sep": delimiter} if delimiter else {}
-    frames = [_read(file, _format(file, format), options) for file in files]
+    frames = [_read(file, file_format(file, format), options) for file in files]
     for file, frame in zip(files[1:], frames[1:], strict=True):
         if list(frame.columns) != list(frames[0].columns):
             odd = sorted(set(frame.columns) ^ set(frames[0].columns)) or ["their order"]
@@ -49,23 +49,25 @@ def _files(source: Path | list[Path]) -> list[Path]:
             raise StepError(f"source is {one!r}, not a file", "in: {source: data.NAME}, with a path under data")
     if isinstance(source, list) or not source.is_dir():
         return sources
-    found = sorted(p for p in source.rglob("*") if _suffix(p) in SUFFIXES and not p.name.startswith("."))
+    found = sorted(p for p in source.rglob("*") if suffix(p) in SUFFIXES and not p.name.startswith("."))
     if not found:
         raise StepError(f"the folder {source} holds no table", f"files end in {', '.join(SUFFIXES)}")
     return found
 
 
-def _suffix(file: Path) -> str:
+def suffix(file: Path) -> str:
+    """The ending of a file's name that says what it holds, without that of its compression."""
     suffixes = file.suffixes[:-1] if file.suffix == ".gz" else file.suffixes
     return suffixes[-1].lower() if suffixes else ""
 
 
-def _format(file: Path, format: str) -> str:
+def file_format(file: Path, format: str = "auto") -> str:
+    """csv, jsonl or parquet, as `format` or the file's name says; raises StepError when neither does."""
     if format != "auto":
         return format
-    if _suffix(file) not in SUFFIXES:
+    if suffix(file) not in SUFFIXES:
         raise StepError(f"the format of {file.name} does not show in its name", "say it: with: {format: csv}")
-    return SUFFIXES[_suffix(file)]
+    return SUFFIXES[suffix(file)]
 
 
 def _read(file: Path, format: str, options: dict[str, Any]) -> pd.DataFrame:
@@ -76,10 +78,10 @@ def _read(file: Path, format: str, options: dict[str, Any]) -> pd.DataFrame:
         if not data.strip():
             raise StepError(f"{file.name} is empty")
         if format == "jsonl":
-            return pd.read_json(io.BytesIO(data), lines=True)
+            return pd.read_json(io.BytesIO(data), lines=True, precise_float=True)
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        separator = {} if "sep" in options or _suffix(file) != ".tsv" else {"sep": "\t"}
+        separator = {} if "sep" in options or suffix(file) != ".tsv" else {"sep": "\t"}
         frame: pd.DataFrame = pd.read_csv(io.BytesIO(data), **{**options, **separator})
         return frame
     except (UnicodeDecodeError, LookupError) as error:

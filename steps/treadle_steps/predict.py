@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -13,7 +12,8 @@ from pyarrow import parquet
 
 from treadle.authoring import StepError
 from treadle_steps import judging
-from treadle_steps.refusals import need_columns, table
+from treadle_steps.chunks import pieces
+from treadle_steps.refusals import need_columns
 
 CHUNK = 65_536  # rows in memory at a time
 
@@ -42,10 +42,11 @@ def batch(
 ) -> Predicted:
     """Predict every row of a table or of files, with no more than `chunk` rows in memory, into one Parquet file.
 
-    Parquet is read and written by row groups, so 10 million rows take the memory of one chunk; csv and json lines are
-    read whole, file by file. `keep` names columns that are copied beside the prediction, such as an identifier;
-    `chances` adds a column chance_CLASS for each class. The chunks of equal tables are equal, and so are their
-    predictions to the last bit. Raises StepError for a file without the model's features and for infinite values.
+    10 million rows take the memory of one chunk: Parquet is read by row groups, csv and json lines line by line,
+    twice, so that a column has one type. What a step before made is read the same way. `keep` names columns that are
+    copied beside the prediction, such as an identifier; `chances` adds a column chance_CLASS for each class. The chunks
+    of equal tables are equal, and so are their predictions to the last bit. Raises StepError for a file without the
+    model's features and for infinite values.
     """
     judging.need_model(model)
     if chunk < 1:
@@ -58,10 +59,10 @@ def batch(
     rows = chunks = 0
     writer: Any = None
     try:
-        for part in _chunks(data, columns, chunk):
+        for part in pieces(data, columns, chunk):
             made = pa.Table.from_pandas(_predicted(model, part, keep or [], chances), preserve_index=False)
             if writer is None:
-                writer = parquet.ParquetWriter(target, made.schema, compression="zstd", compression_level=1)
+                writer = parquet.ParquetWriter(target, _known(made.schema), compression="zstd", compression_level=1)
             writer.write_table(made.cast(writer.schema))
             rows, chunks = rows + len(part), chunks + 1
     except (pa.ArrowException, OSError) as error:
@@ -87,38 +88,10 @@ def _predicted(model: Any, part: pd.DataFrame, keep: list[str], chances: bool) -
     return pd.DataFrame({**{name: part[name].reset_index(drop=True) for name in keep}, **found})
 
 
-def _chunks(data: Any, columns: list[str] | None, size: int) -> Iterator[pd.DataFrame]:
-    """The rows in pieces of `size`, the last of each file shorter; only `columns`, where they are known."""
-    files = [data] if isinstance(data, Path) else data if isinstance(data, list) else None
-    if files is None or not all(isinstance(file, Path) for file in files):
-        yield from _pieces(table(data), size)
-        return
-    for file in files:
-        if file.is_dir():
-            inside = sorted(path for path in file.rglob("*") if path.is_file() and not path.name.startswith("."))
-            yield from _chunks(inside, columns, size)
-        elif file.suffix == ".parquet":
-            yield from _row_groups(file, columns, size)
-        else:
-            yield from _pieces(table(file), size)
-
-
-def _row_groups(file: Path, columns: list[str] | None, size: int) -> Iterator[pd.DataFrame]:
-    try:
-        opened = parquet.ParquetFile(file)
-    except (pa.ArrowException, OSError) as error:
-        raise StepError(f"{file.name} cannot be read as parquet: {error}") from None
-    with opened:
-        if columns is not None:
-            known = pd.DataFrame(columns=opened.schema_arrow.names)
-            need_columns(known, columns, "the column", file.name)
-        for piece in opened.iter_batches(batch_size=size, columns=columns):
-            yield table(piece.to_pandas())
-
-
-def _pieces(frame: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
-    for start in range(0, len(frame), size):
-        yield frame.iloc[start : start + size].reset_index(drop=True)
+def _known(schema: pa.Schema) -> pa.Schema:
+    """The schema with texts where the first chunk had no value to tell the type by."""
+    fields = [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema]
+    return pa.schema(fields, schema.metadata)
 
 
 def _place() -> Path:

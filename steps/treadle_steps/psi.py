@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import is_moment, is_number
+from treadle_steps.refusals import is_moment, is_number, need_plain, shown
 
 BINS = 10
 TOP = 20
@@ -77,6 +77,7 @@ def _codes(bins: dict[str, Any], column: pd.Series) -> tuple[Any, list[Any]]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, values = column.cat.codes.to_numpy(), column.cat.categories
     else:
+        need_plain(column)
         codes, values = pd.factorize(column)
     known = [_plain(value) for value in values]
     return np.where(codes < 0, len(known), codes).astype(np.intp), known
@@ -182,7 +183,7 @@ def _need_kind(bins: dict[str, Any], column: pd.Series) -> None:
     if now != bins["kind"] and column.notna().any() and sum(bins.get("counts", [1])[:-1]):
         example = column.dropna().iloc[0]
         raise StepError(
-            f"column '{column.name}' was {bins['kind']} in the reference and is {now} now (such as {example!r})",
+            f"column '{column.name}' was {bins['kind']} in the reference and is {now} now (such as {shown(example)})",
             f"repair it upstream, or leave it out: exclude: [{column.name}]",
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from treadle_steps import reference as past
-from treadle_steps.refusals import is_moment, is_number
+from treadle_steps.refusals import is_moment, is_number, need_plain
 from treadle_steps.source import Source, need, open_source
 from treadle_steps.windows import cut, seconds, stamps
 
@@ -93,6 +93,7 @@ def _column(
     if missing - before > missing_jump:
         text = f"'{name}' is missing in {missing:.1%} of the rows, before in {before:.1%}"
         found.append(_failure(name, "missing", missing - before, missing_jump, text))
+    need_plain(column)
     known = column.dropna()
     if "values" in profile and profile["rest"] is not None and len(known):
         seen = {str(value) for value in (*profile["values"], *profile["rest"])}

@@ -1,6 +1,7 @@
 """Checks that several steps make of their tables, each with the words of its refusal."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -106,21 +107,65 @@ def need_finite(column: pd.Series, what: str) -> None:
 
 
 def need_usable(column: pd.Series, what: str) -> None:
-    """Raise StepError when the column has infinite numbers, or texts among numbers; missing values pass."""
+    """Raise StepError when the column has infinite numbers, lists, or several kinds of values; missing values pass."""
     need_finite(column, what)
+    need_plain(column, what)
     if not pd.api.types.is_object_dtype(column.dtype):
         return
     if not pd.api.types.infer_dtype(column, skipna=True).startswith("mixed"):
         return
-    text = column.map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
     known = column.notna().to_numpy()
-    odd = text if 0 < text.sum() <= (known & ~text).sum() else known & ~text
+    kinds = column.map(_kind).to_numpy()
+    names, counts = np.unique(kinds[known], return_counts=True)
+    if len(names) < 2:
+        return
+    odd = known & (kinds != names[counts.argmax()])
     row = int(odd.argmax())
     raise StepError(
         f"{what} '{column.name}' mixes kinds of values: {shown(column.iloc[row])} in row {row} is none of the"
         f" others' kind, such as {shown(column[known & ~odd].iloc[0])}",
         "make one kind of them in the step before, or say the type where the table is read: with: {dtypes: …}",
     )
+
+
+def need_plain(column: pd.Series, what: str = "column") -> None:
+    """Raise StepError when a value is a list, a map or something else that cannot be told from others by its value."""
+    if not pd.api.types.is_object_dtype(column.dtype):
+        return
+    try:
+        pd.factorize(column)
+    except TypeError:
+        odd = column.map(lambda value: not isinstance(value, Hashable)).to_numpy(dtype=bool)
+        row = int(odd.argmax())
+        raise StepError(
+            f"{what} '{column.name}' holds {shown(column.iloc[row])[:80]} in row {row}, no number, text or date",
+            "make columns of its parts in the step before, or leave the column out",
+        ) from None
+
+
+def moments(column: pd.Series, hint: str, format: str | None = None) -> pd.Series:
+    """The column as points in time, in `format` or in the one that shows; raises StepError with `hint` for others."""
+    need_usable(column, "column")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of formats that do not show: what cannot be read is an error anyhow
+            found: pd.Series = pd.to_datetime(column, format=format)
+    except (ValueError, TypeError) as error:
+        raise StepError(f"column '{column.name}' holds no dates: {str(error).splitlines()[0]}", hint) from None
+    return found
+
+
+def need_some(column: pd.Series, what: str) -> None:
+    """Raise StepError when the column has no value at all."""
+    if not column.notna().any():
+        hint = "is it filled where it comes from? leave it out, or give it values"
+        raise StepError(f"{what} '{column.name}' is missing in all {len(column):,} rows", hint)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        return "text"
+    return "number" if isinstance(value, int | float | complex | np.number | np.bool_) else type(value).__name__
 
 
 def need_few(column: pd.Series, most: int, hint: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import is_number, need_columns, table
+from treadle_steps.refusals import is_number, moments, need_columns, need_plain, table
 
 
 class Split(NamedTuple):
@@ -28,9 +28,10 @@ def random(data: pd.DataFrame, *, test_share: float = 0.2, seed: int = 0, strati
         chosen[np.argsort(draw, kind="stable")[:count]] = True
     else:
         need_columns(frame, [stratify], "stratify:")
+        need_plain(frame[stratify])
         place = pd.Series(draw).groupby(frame[stratify].to_numpy(), dropna=False).rank(method="first", pct=True)
         chosen = place.to_numpy() <= test_share
-    return _parts(frame, chosen)
+    return _parts(frame, chosen, stratify)
 
 
 def stratified(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed: int = 0, bins: int = 10) -> Split:
@@ -43,6 +44,7 @@ def stratified(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed
     _need_share(test_share)
     need_columns(frame, [column], "column:")
     values = frame[column]
+    need_plain(values)
     if is_number(values) and values.nunique() > 2 * bins:
         values = pd.qcut(values.astype(float), bins, labels=False, duplicates="drop")
     rows = values.value_counts(dropna=False)
@@ -53,7 +55,7 @@ def stratified(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed
     codes = pd.factorize(values, use_na_sentinel=False)[0]
     place = draw.groupby(codes).rank(method="first")
     wanted = (pd.Series(codes).groupby(codes).transform("size") * test_share).round().clip(lower=1)
-    return _parts(frame, (place <= wanted).to_numpy())
+    return _parts(frame, (place <= wanted).to_numpy(), column)
 
 
 def by_group(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed: int = 0) -> Split:
@@ -64,6 +66,7 @@ def by_group(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed: 
     frame = table(data)
     _need_share(test_share)
     need_columns(frame, [column], "column:")
+    need_plain(frame[column])
     codes, names = pd.factorize(frame[column], use_na_sentinel=False)
     if len(names) < 2:
         raise StepError(
@@ -73,7 +76,7 @@ def by_group(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed: 
     sizes = np.bincount(codes)[order]
     before = np.cumsum(sizes) - sizes
     chosen = order[before < len(frame) * test_share]
-    return _parts(frame, np.isin(codes, chosen[: len(names) - 1]))
+    return _parts(frame, np.isin(codes, chosen[: len(names) - 1]), column)
 
 
 def by_time(data: pd.DataFrame, *, column: str, test_share: float = 0.2, cutoff: str | None = None) -> Split:
@@ -83,18 +86,15 @@ def by_time(data: pd.DataFrame, *, column: str, test_share: float = 0.2, cutoff:
     """
     frame = table(data)
     need_columns(frame, [column], "column:")
-    try:
-        moments = pd.to_datetime(frame[column])
-    except (ValueError, TypeError) as error:
-        raise StepError(f"column '{column}' holds no dates: {error}", "read them with parse_dates first") from None
-    if moments.isna().any():
-        raise StepError(f"column '{column}' is missing in {int(moments.isna().sum()):,} rows", "drop them first")
+    when = moments(frame[column], "read them with parse_dates first")
+    if when.isna().any():
+        raise StepError(f"column '{column}' is missing in {int(when.isna().sum()):,} rows", "drop them first")
     if cutoff is None:
         _need_share(test_share)
-        at = moments.sort_values(kind="stable").iloc[min(len(frame) - 1, round(len(frame) * (1 - test_share)))]
+        at = when.sort_values(kind="stable").iloc[min(len(frame) - 1, round(len(frame) * (1 - test_share)))]
     else:
         at = pd.Timestamp(cutoff)
-    return _parts(frame, (moments >= at).to_numpy())
+    return _parts(frame, (when >= at).to_numpy(), column)
 
 
 def _need_share(share: float) -> None:
@@ -102,7 +102,9 @@ def _need_share(share: float) -> None:
         raise StepError(f"test_share is {share}", "give a share between 0 and 1")
 
 
-def _parts(frame: pd.DataFrame, chosen: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Split:
+def _parts(frame: pd.DataFrame, chosen: "np.ndarray[tuple[int], np.dtype[np.bool_]]", column: str | None) -> Split:
     if chosen.all() or not chosen.any():
-        raise StepError(f"the split leaves {'no' if chosen.all() else 'all'} rows to train on", "choose another share")
+        by = f" by '{column}'" if column else ""
+        text = f"the split{by} leaves no rows to {'train on' if chosen.all() else 'test on'}"
+        raise StepError(text, "choose another share" + (", or another column" if column else ""))
     return Split(frame[~chosen].reset_index(drop=True), frame[chosen].reset_index(drop=True))

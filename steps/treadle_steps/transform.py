@@ -14,7 +14,7 @@ from sklearn.preprocessing import (
 
 from treadle.authoring import StepError
 from treadle_steps.preprocess import MOST_CATEGORIES
-from treadle_steps.refusals import is_number, need_columns, need_few, need_finite, one_of, table
+from treadle_steps.refusals import is_number, need_columns, need_few, need_finite, need_some, need_usable, one_of, table
 
 SCALERS: dict[str, Any] = {
     "standard": StandardScaler,
@@ -54,6 +54,7 @@ def scale(
             if not is_number(part[name]):
                 raise StepError(f"column '{name}' holds {part[name].iloc[0]!r}, no numbers", "scale numbers only")
             need_finite(part[name], "column")
+        need_some(frame[name], "column")
     options = {"n_quantiles": min(1000, len(frame))} if method == "quantile" else {}
     made = SCALERS[method](**options).fit(frame[chosen].astype(float))
 
@@ -85,6 +86,8 @@ def encode(
     if not chosen:
         raise StepError("no column holds text or categories", "name them: with: {columns: […]}")
     for name in chosen if method == "onehot" and max_categories is None else ():
+        need_usable(frame[name], "column")
+        need_some(frame[name], "column")
         need_few(frame[name], MOST_CATEGORIES, "set max_categories, or method: ordinal")
     if method == "onehot":
         made: Any = OneHotEncoder(handle_unknown="ignore", sparse_output=False, max_categories=max_categories)

@@ -1,5 +1,6 @@
 """Batch prediction: the same as the model's own, chunk by chunk, without ever holding the table."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,41 @@ def test_the_same_table_gives_the_same_bytes_from_any_source(tmp_path: Path) -> 
     assert made[0] == made[1] == made[2] == made[3]
 
 
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "jsonl"])
+def test_text_files_are_read_line_by_line_and_a_column_has_one_type(tmp_path: Path, ending: str) -> None:
+    rows = (
+        BIG.head(3_000)
+        .round(6)
+        .assign(
+            code=["7"] * 2_000 + ["x"] * 1_000,  # numbers at first
+            count=[1] * 2_999 + [1.5],
+            gap=[None] * 2_500 + ["late"] * 500,
+        )
+    )
+    file = tmp_path / f"rows.{ending}"
+    if ending == "jsonl":
+        rows.to_json(file, orient="records", lines=True)
+    else:
+        rows.to_csv(file, index=False, sep="\t" if ending == "tsv" else ",")
+    trees = HistGradientBoostingRegressor(max_iter=5).fit(SMALL[["a", "b"]], SMALL["y"])
+    model = Counting(trees)
+    made = batch(model, file, keep=["id", "code", "count", "gap"], chunk=500)
+    assert model.seen == [500] * 6
+    found = pd.read_parquet(made.predictions)
+    assert found["id"].tolist() == list(range(3_000))
+    assert found["code"].tolist() == rows["code"].tolist()
+    assert found["count"].tolist() == rows["count"].tolist()
+    assert found["gap"].isna().sum() == 2_500
+    assert np.allclose(found["prediction"], trees.predict(rows[["a", "b"]]), rtol=1e-9)
+
+
+def test_a_csv_that_breaks_off_in_a_later_chunk_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n" + "1,2\n" * 1000 + '1,"2\n')
+    model = LinearRegression().fit(SMALL[["a", "b"]], SMALL["y"])
+    with pytest.raises(StepError, match=r"rows\.csv cannot be read as csv.*row 1001"):
+        batch(model, tmp_path / "rows.csv", chunk=100)
+
+
 def test_chances_and_many_files_in_their_order(tmp_path: Path) -> None:
     BIG[:1000].to_parquet(tmp_path / "a.parquet")
     BIG[1000:1500].to_csv(tmp_path / "b.csv", index=False)
@@ -115,7 +151,7 @@ def test_in_a_pipeline_the_file_goes_on_to_the_next_step(project: Project) -> No
             in: {data: rows}
             with: {estimator: sklearn.linear_model.Ridge, target: y, drop: [up, id], cv: 0}
           rows: {uses: ingest.table, in: {source: data.rows}}
-          predict: {uses: predict.batch, in: {model: train, data: data.rows}, with: {keep: [id, y]}}
+          predict: {uses: predict.batch, in: {model: train, data: rows}, with: {keep: [id, y], chunk: 100}}
           judge:
             uses: evaluate.forecast
             in: {data: predict}
@@ -124,5 +160,7 @@ def test_in_a_pipeline_the_file_goes_on_to_the_next_step(project: Project) -> No
     )
     done = project.treadle("run", "p.yaml")
     assert done.code == 0, done.stdout + done.stderr
+    shown = json.loads(project.treadle("show", "last", "predict", "--json").stdout)
+    assert shown["metrics"]["chunks"] == 5  # what `rows` made came as the stored file, not as a table in memory
     again = project.treadle("run", "p.yaml")
     assert again.stdout.splitlines()[-1].startswith("nothing to do")

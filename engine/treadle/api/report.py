@@ -13,7 +13,7 @@ from treadle.api.runs import find_run, read_value, tracks
 from treadle.domain.plan import Plan
 from treadle.domain.run import RunRecord
 from treadle.errors import InputError, TreadleError, input_error
-from treadle.report import compare, dag, run
+from treadle.report import compare, dag, junit, run
 from treadle.report.page import render
 from treadle.run.changes import difference
 
@@ -41,6 +41,12 @@ def report(run_id: str = "last", path: str | os.PathLike[str] = ".") -> str:
         lineage=_lineage(items_of(project, plan)) if plan else (),
     )
     return render(run.page(told))
+
+
+def report_junit(run_id: str = "last", path: str | os.PathLike[str] = ".") -> str:
+    """The steps, gates and checks of a run as JUnit XML; raises InputError when there is no such run."""
+    record = find_run(open_project(path), run_id)
+    return junit.document(record, _reports(record, path))
 
 
 def report_comparison(run_ids: Sequence[str], path: str | os.PathLike[str] = ".") -> str:
@@ -103,8 +109,6 @@ def _changes(project: Project, before: RunRecord, now: RunRecord) -> tuple[tuple
 
 def diffs(project: Project, before: RunRecord, now: RunRecord) -> dict[str, str]:
     """What changed in the source text of definitions that steps of both runs reach, as unified diffs by name."""
-    from difflib import unified_diff  # lazy: only for what was changed
-
     keys = {name: (before.steps[name].key, step.key) for name, step in now.steps.items() if name in before.steps}
     results = project.store.results.get_many(dict.fromkeys(key for pair in keys.values() for key in pair if key))
     found: dict[str, str] = {}
@@ -114,8 +118,7 @@ def diffs(project: Project, before: RunRecord, now: RunRecord) -> dict[str, str]
             name = part.removeprefix("code ")
             if name == part or name in found:
                 continue
-            texts = [(project.code.source(digest) or "").splitlines() if digest else [] for digest in (a, b)]
-            lines = list(unified_diff(texts[0], texts[1], before.run_id, now.run_id, lineterm=""))
+            lines = project.code.difference(a, b, (before.run_id, now.run_id))
             text = "\n".join(line[:LONGEST_LINE] for line in lines[:MOST_LINES])
             left = len(lines) - MOST_LINES
             text += f"\n… {left} more lines" if left > 0 else ""

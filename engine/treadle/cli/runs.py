@@ -120,8 +120,11 @@ def _report(args: argparse.Namespace) -> None:
     if not args.output:
         raise input_error("missing-argument", "report needs a file", None, "treadle runs report -o report.html")
     one = (args.names or ["last"])[0]
-    html = report.report_comparison(args.names) if args.compare else report.report(one)
-    print(f"{args.output}: {format_size(report.write(html, args.output))}")
+    if args.compare:
+        text = report.report_comparison(args.names)
+    else:
+        text = report.report_junit(one) if args.output.endswith(".xml") else report.report(one)
+    print(f"{args.output}: {format_size(report.write(text, args.output))}")
 
 
 def _query(args: argparse.Namespace, limit: int = 20) -> Query:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 _PLAIN: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 _LISTS = ("list", "List", "Sequence", "Iterable", "Collection", "tuple", "Tuple", "set", "Set")
-_ANNOTATED = re.compile(r"(?:\w+\.)?Annotated\[([^,]+), .*\)\]")
+_ANNOTATED = re.compile(r"(?:\w+\.)?Annotated\[(.+), (?:\w+\.)?\w+\(.*\)\]")
 _MAPS = ("dict", "Dict", "Mapping", "MutableMapping")
 
 
@@ -35,12 +35,22 @@ def _parsed(annotation: str) -> "ast.expr":
 
 def takes(annotation: str) -> str | None:
     """The parameter that holds the arguments of what a text names: `params` of Annotated[str, Takes("params")]."""
-    if "Takes(" not in annotation:
+    return _marked(annotation, "Takes")
+
+
+def checked_by(annotation: str) -> str | None:
+    """The function that judges values: `module:function` of Annotated[dict, Checked("module:function")]."""
+    return _marked(annotation, "Checked")
+
+
+def _marked(annotation: str, mark: str) -> str | None:
+    """The text that a mark holds."""
+    if f"{mark}(" not in annotation:
         return None
     import ast  # lazy: 5 ms that a run with nothing to do spares
 
     for node in ast.walk(ast.parse(annotation, mode="eval")):
-        if isinstance(node, ast.Call) and _last(node.func) == "Takes" and node.args:
+        if isinstance(node, ast.Call) and _last(node.func) == mark and node.args:
             return str(getattr(node.args[0], "value", "")) or None
     return None
 

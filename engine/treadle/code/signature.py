@@ -1,9 +1,10 @@
 """A function's source → Signature: arguments, outputs and metrics, without importing it."""
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from treadle.code.form import form, imported
 from treadle.code.modules import CodeError, UnknownName, absolute
 from treadle.domain.location import Location
 from treadle.domain.signature import CONTEXT, Argument, Signature
@@ -19,8 +20,10 @@ def read(module: str, name: str, tree_of: Tree) -> Signature:
     home, node = _resolve(module, name, tree_of, 0)
     shown = tree_of(home)[1]
     where = Location(shown, node.lineno, node.col_offset + 1)
+    tree, _, package = tree_of(home)
+    names = imported(_statements(tree.body), home, package)
     if isinstance(node, ast.ClassDef):
-        return _of_class(home, name, node, where)
+        return _of_class(home, name, node, where, names)
     if isinstance(node, ast.AsyncFunctionDef):
         hint = "write it as `def`; run asynchronous code inside with asyncio.run"
         raise CodeError("not-a-function", f"'{module}:{name}' is asynchronous", hint, where)
@@ -30,7 +33,7 @@ def read(module: str, name: str, tree_of: Tree) -> Signature:
         module=home,
         name=name,
         where=where,
-        arguments=_arguments(node.args),
+        arguments=_arguments(node.args, names),
         accepts_any=node.args.kwarg is not None,
         outputs=_fields(home, node.returns, tree_of, "NamedTuple"),
         metrics=_metrics(home, node, tree_of),
@@ -98,16 +101,16 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _statements(handler.body)
 
 
-def _arguments(args: ast.arguments, skip_first: bool = False) -> tuple[Argument, ...]:
+def _arguments(args: ast.arguments, names: Mapping[str, str], skip_first: bool = False) -> tuple[Argument, ...]:
     positional = [*args.posonlyargs, *args.args]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(args.defaults))
     defaults += args.defaults
     found = [
-        _argument(arg, default, False, arg in args.posonlyargs)
+        _argument(arg, default, False, arg in args.posonlyargs, names)
         for arg, default in zip(positional, defaults, strict=True)
     ]
     found = found[1:] if skip_first else found
-    found += [_argument(a, d, True, False) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)]
+    found += [_argument(a, d, True, False, names) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)]
     return tuple(argument for argument in found if argument.name != CONTEXT)
 
 
@@ -115,7 +118,9 @@ def _has_context(args: ast.arguments) -> bool:
     return any(arg.arg == CONTEXT for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs))
 
 
-def _argument(arg: ast.arg, default: ast.expr | None, keyword: bool, positional: bool) -> Argument:
+def _argument(
+    arg: ast.arg, default: ast.expr | None, keyword: bool, positional: bool, names: Mapping[str, str]
+) -> Argument:
     literal: Any = None
     if default is not None:
         try:
@@ -131,12 +136,13 @@ def _argument(arg: ast.arg, default: ast.expr | None, keyword: bool, positional:
         keyword_only=keyword,
         positional_only=positional,
         literal=literal,
+        form=form(arg.annotation, names),
     )
 
 
-def _of_class(module: str, name: str, node: ast.ClassDef, where: Location) -> Signature:
+def _of_class(module: str, name: str, node: ast.ClassDef, where: Location, names: Mapping[str, str]) -> Signature:
     made = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    arguments = _arguments(made.args, skip_first=True) if made else ()
+    arguments = _arguments(made.args, names, skip_first=True) if made else ()
     anything = made is None or made.args.kwarg is not None
     doc = ast.get_docstring(node) or ""
     context = made is not None and _has_context(made.args)

@@ -30,6 +30,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     inputs: dict[str, tuple[Source, ...]] = {}
     listed: frozenset[str] = frozenset()
+    forms: dict[str, str] = {}  # the type that an input asks for, where its codec has a choice
     outputs: tuple[Output, ...] = ()
     context: bool = False  # the function has an argument `ctx`
     declared: bool = False  # the outputs were named by the user, so a tuple or dict is taken apart

@@ -10,7 +10,10 @@ CONTEXT = "ctx"  # the argument that is neither input nor parameter: what a step
 
 
 class Argument(Struct, frozen=True):
-    """One argument of a function; `annotation` is source text, `default` source text too."""
+    """One argument of a function; `annotation` is source text, `default` source text too.
+
+    `form` is the full name of the first imported type in its annotation, such as `pathlib.Path`; it may be empty.
+    """
 
     name: str
     annotation: str | None = None
@@ -18,6 +21,7 @@ class Argument(Struct, frozen=True):
     keyword_only: bool = False
     positional_only: bool = False
     literal: Any = None  # the default's value where it is a literal
+    form: str = ""
 
     @property
     def required(self) -> bool:

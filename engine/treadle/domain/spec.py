@@ -91,10 +91,11 @@ class Text(Struct, frozen=True):
 
 
 class Caching(Struct, frozen=True):
-    """Whether and how long a result may be used again; `ttl` in seconds."""
+    """Whether and how long a result may be used again; `ttl` in seconds, `why` says why it may not."""
 
     enabled: bool = True
     ttl: float | None = None
+    why: str = "cache: false"
 
 
 class StepSpec(Struct, frozen=True, kw_only=True):
@@ -136,13 +137,18 @@ class StepSpec(Struct, frozen=True, kw_only=True):
 
 
 class Trigger(Struct, frozen=True):
-    """A rule that starts a run; `kind` is its main key, `options` the rest, checked but not yet resolved."""
+    """A rule that starts a run; `kind` is its main key, `options` the rest, checked but not yet resolved.
+
+    Each cause under `any` is a trigger, called `NAME.KIND`, of the group NAME; `place` leads to it in the file.
+    """
 
     name: str
     kind: str  # drift | performance | cron | files | webhook | pipeline
     subject: str
     where: Location
     options: dict[str, Any] = {}
+    place: tuple[str | int, ...] = ()
+    group: str = ""
 
 
 class PipelineSpec(Struct, frozen=True, kw_only=True):

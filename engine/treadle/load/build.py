@@ -1,18 +1,21 @@
 """Tree of nodes → PipelineSpec.
 
 build
-├── _param, _data, _trigger      each entry of `params`, `data`, `triggers`
+├── _param, _data, _triggers     each entry of `params`, `data`, `triggers`
 └── _Steps.step                  each entry of `steps`, `defaults` merged in
 
 The tree has been checked against the grammar already. Building is tolerant all the same: what has
 the wrong shape is left out, so that the checks that follow can report on everything else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from msgspec import structs
 
 from treadle import quantity
 from treadle.document.parse import Node, plain
+from treadle.domain.location import Location
 from treadle.domain.spec import (
     Caching,
     DataSource,
@@ -50,7 +53,11 @@ def build(root: Node, path: str) -> tuple[PipelineSpec, list[Problem]]:
         steps={
             name: steps.step(name, node, _key(top["steps"], name)) for name, node in entries(top.get("steps")).items()
         },
-        triggers={name: _trigger(name, node, path) for name, node in entries(top.get("triggers")).items()},
+        triggers={
+            trigger.name: trigger
+            for name, node in entries(top.get("triggers")).items()
+            for trigger in _triggers(name, node, path)
+        },
     )
     return spec, problems
 
@@ -137,12 +144,28 @@ def _data(name: str, node: Node, path: str, problems: list[Problem]) -> DataSour
     return DataSource(name, kind, _string(fields.get(kind)) or "", where, window, optional)
 
 
-def _trigger(name: str, node: Node, path: str) -> Trigger:
+def _triggers(name: str, node: Node, path: str) -> Iterator[Trigger]:
+    """The trigger of this name, or, with `any`, one for each cause, with the options of them all."""
     fields = entries(node)
+    place = ("triggers", name)
+    causes = fields.get("any")
+    if causes is None or causes.kind != "list":
+        yield _trigger(name, fields, node.at(path), place)
+        return
+    shared = {key: plain(value) for key, value in fields.items() if key != "any"}
+    seen: dict[str, int] = {}
+    for number, cause in enumerate(causes.value):
+        one = _trigger(name, entries(cause), cause.at(path), (*place, "any", number))
+        seen[one.kind] = seen.get(one.kind, 0) + 1
+        called = f"{name}.{one.kind}" + (f"-{seen[one.kind]}" if seen[one.kind] > 1 else "")
+        yield structs.replace(one, name=called, options={**shared, **one.options}, group=name)
+
+
+def _trigger(name: str, fields: dict[str, Node], where: Location, place: tuple[str | int, ...]) -> Trigger:
     kind = next((kind for kind in TRIGGER_KINDS if kind in fields), "")
     subject = _string(fields.get(kind)) or ""
     options = {key: plain(value) for key, value in fields.items() if key != kind}
-    return Trigger(name, kind, subject, node.at(path), options)
+    return Trigger(name, kind, subject, where, options, place)
 
 
 def _measured(node: Node | None, convert: Callable[[Any], float], path: str, problems: list[Problem]) -> Any:

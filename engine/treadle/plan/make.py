@@ -7,7 +7,7 @@ make_plan
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from itertools import product
 from typing import Any
@@ -37,14 +37,17 @@ def make_plan(
     given: Mapping[str, Any],
     settings: Settings,
     env: Env,
+    forms: Collection[str] = (),
 ) -> Plan:
     """Bind every step to its code, inputs and parameters; `given` overrides parameters for this run.
+
+    `forms` are the types in which inputs may be asked for.
 
     The spec has passed `load.check`. Raises InputError for parameters that do not fit and for
     environment variables that are not set.
     """
     values = params.resolve(spec, given)
-    maker = _Maker(spec, signatures, library, values, settings, env)
+    maker = _Maker(spec, signatures, library, values, settings, env, forms)
     steps: dict[str, PlannedStep] = {}
     for step in spec.steps.values():
         for planned in maker.matrix(step) if step.matrix else [maker.step(step, {})]:
@@ -95,6 +98,7 @@ class _Maker:
         values: Mapping[str, Any],
         settings: Settings,
         env: Env,
+        forms: Collection[str],
     ) -> None:
         self.problems: list[Problem] = []
         self._sources: dict[tuple[str | None, str], Source] = {}  # one for all who read it
@@ -103,6 +107,7 @@ class _Maker:
         self._values = values
         self._settings = settings
         self._env = env
+        self._forms = forms
         self._outputs = {name: outputs_of(step, signatures.get(name)) for name, step in spec.steps.items()}
         deploying = [step for step in spec.steps.values() if step.uses and step.uses.text == DEPLOY]
         self._deployed = sorted({str(self._fill(step, step.params.get("name", ""), {})) for step in deploying})
@@ -152,6 +157,7 @@ class _Maker:
             params=params,
             inputs=inputs,
             listed=step.listed,
+            forms=self._asked(step, inputs),
             outputs=self._paths(step, outputs, cell),
             declared=declared,
             context=step.id in self._signatures and self._signatures[step.id].context,
@@ -179,6 +185,13 @@ class _Maker:
             resources=step.resources or RESOURCES,
             champion="" if cell else self._champion(step),
         )
+
+    def _asked(self, step: StepSpec, inputs: Mapping[str, tuple[Source, ...]]) -> dict[str, str]:
+        """The inputs that steps make and whose annotation names one of the forms; data is a path anyhow."""
+        signature = self._signatures.get(step.id)
+        asked = {a.name: a.form for a in signature.arguments if a.form in self._forms} if signature else {}
+        made = {port for port, sources in inputs.items() if any(source.step is not None for source in sources)}
+        return {port: form for port, form in asked.items() if port in made}
 
     def _champion(self, step: StepSpec) -> str:
         """The model that a gate's `champion.X` is about, where the step can judge it: the one that is deployed here."""

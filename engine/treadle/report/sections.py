@@ -1,9 +1,9 @@
 """What a step reported → the part of a page about it.
 
-A report is the output called `report`, a map. Keys with a picture: `metrics`, `importance` (column, loss, sd), `slices`
-(column → value → figures), `confusion` with `classes`, `calibration` (predicted, observed, rows), `residuals`
-(quantile → value), `curves` (name → list of [x, y]), `checks` (column, check, ok, severity, failed, message). Other
-figures are shown as a table; docs/reports.md describes them.
+A report is the output called `report`, a map. Keys with a picture: `metrics`, `importance` (column, loss, sd),
+`contributions` (column, size), `slices` (column → value → figures), `confusion` with `classes`, `calibration`
+(predicted, observed, rows), `residuals` (quantile → value), `curves` (name → list of [x, y]), `checks` (column, check,
+ok, severity, failed, message). Other figures are shown as a table; docs/reports.md describes them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -75,6 +75,12 @@ def _importance(report: Mapping[str, Any]) -> Block:
     return Block("permutation importance", plots.bars(values, "permutation importance", spread), note=note)
 
 
+def _contributions(report: Mapping[str, Any]) -> Block:
+    values = [(str(row["column"]), float(row["size"])) for row in report["contributions"][:20]]
+    note = "how far a column moves a prediction from the mean prediction, on average"
+    return Block("contributions", plots.bars(values, "mean size of contributions"), note=note)
+
+
 def _confusion(report: Mapping[str, Any]) -> Block:
     classes = [str(name) for name in report["classes"]]
     picture = plots.confusion(report["confusion"], classes)
@@ -119,6 +125,7 @@ DRAWN: dict[str, Callable[[Mapping[str, Any]], Block | None]] = {
     "calibration": _calibration,
     "confusion": _confusion,
     "importance": _importance,
+    "contributions": _contributions,
     "residuals": _residuals,
     "slices": _slices,
 }
