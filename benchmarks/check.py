@@ -4,10 +4,17 @@ import shutil
 from pathlib import Path
 
 import graphs
-from harness import Case, tool, treadle
+import peers
+from harness import Case, treadle
 
 RUNS = 10
 STEPS = 10
+DRY = {
+    "make": ("-n",),
+    "doit": ("list", "--all", "--status"),
+    "snakemake": ("-n", "-q"),
+    "dvc": ("status",),
+}
 
 
 def workloads(folder: Path) -> dict[str, list[Case]]:
@@ -20,10 +27,7 @@ def workloads(folder: Path) -> dict[str, list[Case]]:
         shutil.rmtree(own / "__pycache__", ignore_errors=True)
 
     cases = [Case("treadle", treadle("check", "graph.yaml"), own, prepare=forget, budget=0.120)]
-    if path := tool("make"):
-        graphs.write_make(folder / "make", graph)
-        cases.append(Case("make -n", [path, "-n"], folder / "make"))
-    if path := tool("doit"):
-        graphs.write_doit(folder / "doit", graph)
-        cases.append(Case("doit list", [path, "list", "--all", "--status"], folder / "doit"))
+    for case in peers.others(folder, graph):
+        if words := DRY.get(case.tool):
+            cases.append(case._replace(tool=f"{case.tool} {words[0]}", argv=[case.argv[0], *words]))
     return {f"check of {STEPS} steps, cold": cases}

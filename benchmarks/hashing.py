@@ -32,6 +32,17 @@ for folder, _, names in os.walk("raw"):
 """
 
 
+ALONE = """
+import os
+from treadle.domain.location import Location
+from treadle.domain.spec import DataSource
+from treadle.store import open_store
+store = open_store(".")
+store.files.data(os.getcwd(), DataSource("raw", "path", "raw", Location("pipeline.yaml", 2, 1)))
+store.database.close()
+"""
+
+
 def workloads(folder: Path, large: int = LARGE, small: int = SMALL) -> dict[str, list[Case]]:
     names = {f"one file of {large >> 20} MiB": (1, large), f"{small} files of {EACH} bytes": (small, EACH)}
     made: dict[str, list[Case]] = {}
@@ -43,6 +54,7 @@ def workloads(folder: Path, large: int = LARGE, small: int = SMALL) -> dict[str,
         time.sleep(RESTING)
         made[f"{name}, first"] = [
             Case("treadle", treadle("plan", "pipeline.yaml"), first, prepare=forget(first, ".treadle")),
+            Case("hashing alone", [sys.executable, "-P", "-c", ALONE], first, prepare=forget(first, ".treadle")),
             Case("blake3", [sys.executable, "-c", BARE], first),
             *dvc(first, ["add", "--no-commit", "raw"], forget(first, "raw.dvc", ".dvc/tmp", ".cache", "var")),
         ]

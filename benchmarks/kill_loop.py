@@ -1,6 +1,8 @@
 """kill -9 of `up`, its server, the server's worker and the runs at random instants through both real stories.
 
 python benchmarks/kill_loop.py [KILLS] [good|bad]      KILLS in all (default 50), as many stories as that takes
+
+The waits are those of the tests; every process is real. At the end a line says how often each kind was killed.
 """
 
 import os
@@ -9,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +21,7 @@ from support.story import MODEL, Story, processes_below  # noqa: E402
 from treadle.store.predictions import Tail  # noqa: E402
 
 PORT = 18300
+KILLED: Counter[str] = Counter()
 ENDS = {"good": ("done", 2), "bad": ("rolled_back", 1)}
 
 
@@ -27,6 +31,7 @@ def tell(kind: str, seed: int, most: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         story = Story(Path(folder))
         try:
+            story.shorten()
             story.start(PORT)
             kills, next_kill, visited = 0, time.monotonic() + draw.uniform(1, 6), False
             end = time.monotonic() + 1500
@@ -37,14 +42,16 @@ def tell(kind: str, seed: int, most: int) -> int:
                 if story.champion() and not visited:
                     visited = True
                     if kind == "bad":
-                        story.edit("greed: {type: float, default: 1.0", "greed: {type: float, default: 2.2")
-                    story.visit(f"http://127.0.0.1:{PORT}", minutes=90000, competitor=25, rides=80)
+                        story.spoil()
+                    story.visit(f"http://127.0.0.1:{PORT}", minutes=90000, competitor=5, rides=40)
                 if kills < most and time.monotonic() > next_kill:
                     assert story.up is not None
                     victim = draw.choice(processes_below(story.up.pid))
-                    print(f"  kill -9 {_words(victim)}", flush=True)
+                    words = _words(victim)
+                    print(f"  kill -9 {words}", flush=True)
+                    KILLED[_kind(words)] += 1
                     os.kill(victim, signal.SIGKILL)
-                    kills, next_kill = kills + 1, time.monotonic() + draw.uniform(2, 12)
+                    kills, next_kill = kills + 1, time.monotonic() + draw.uniform(1, 10)
                 time.sleep(0.1)
             phase, champion = ENDS[kind]
             assert (story.phase(), story.champion()) == (phase, champion), story.log()
@@ -53,6 +60,12 @@ def tell(kind: str, seed: int, most: int) -> int:
         finally:
             story.close()
     return kills
+
+
+def _kind(words: str) -> str:
+    """Which part of the loop a process is, by its command line."""
+    kinds = {"treadle up": "up", "treadle serve": "server or worker", "treadle run": "run", "nursery": "step of a run"}
+    return next((kind for sign, kind in kinds.items() if sign in words), "step of a run")
 
 
 def _steadfast(story: Story) -> bool:
@@ -82,6 +95,7 @@ def main(kills: int, kinds: tuple[str, ...]) -> None:
         story += 1
         done += max(1, tell(kind, story, min(kills - done, 12)))
         print(f"story {story} ({kind}) ended as undisturbed; {done} kills so far", flush=True)
+    print(", ".join(f"{kind} {count}" for kind, count in KILLED.most_common()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Ten and a hundred thousand steps: the first plan, and a run with nothing to do."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from harness import Case, tool, treadle
 RUNS = 3
 PLANS = {10_000: (1.5, None), 100_000: (20.0, 1 << 30)}  # steps: seconds, bytes of memory
 NOOP = (10_000, 0.200, 150 << 20)
+PARSER = (
+    "import gc, yaml; gc.disable(); get = yaml.CSafeLoader(open('graph.yaml').read()).get_event\n"
+    "while type(get()) is not yaml.StreamEndEvent: pass"
+)
 DRY = {"make": ("-n",), "ninja": ("-n",), "doit": ("list", "--all", "--status")}
 
 
@@ -33,6 +38,7 @@ def plans(folder: Path, count: int) -> list[Case]:
     own = folder / "treadle"
     graphs.write_treadle(own, graph, functions=True)
     made = [Case("treadle", treadle("plan", "graph.yaml"), own, forget(own), budget=budget, memory=memory)]
+    made.append(Case("the C YAML parser alone", [sys.executable, "-c", PARSER], own))
     for name, arguments in DRY.items():
         path = tool(name)
         if path is not None and count <= 10_000:

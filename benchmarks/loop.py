@@ -1,6 +1,7 @@
 """The loop on this machine: what `treadle up` costs when nothing happens, and the story from drift to a new model.
 
 python benchmarks/loop.py idle [SECONDS]       CPU and memory of a pipeline that is up and has no traffic
+python benchmarks/loop.py units                what one unit costs a rollout, by kind of metric, in CPU
 python benchmarks/loop.py story [good|bad] [FOLDER]    the story of examples/surge_pricing, timed; FOLDER keeps it
 """
 
@@ -9,9 +10,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
+
+from msgspec import structs  # noqa: E402
 
 from support.story import Story, processes_below  # noqa: E402
 
@@ -32,13 +36,92 @@ def idle(seconds: float) -> None:
             story.close()
 
 
+def units(count: int = 100_000) -> None:
+    """Evaluations of a thousand units each, through the whole state machine; the log is not read in it."""
+    import random
+
+    from treadle.document.rollout import resolve
+    from treadle.domain.rollout import Evidence, Rollout, RolloutState, Unit
+    from treadle.rollout import machine
+
+    draw = random.Random(1)
+    limits = {"min_units": 10 * count, "max_units": 100 * count}
+    cases: dict[str, dict[str, Any]] = {
+        "bernoulli, superior and harm": {},
+        "bernoulli, non-inferior too": {"goal": "non_inferior", "margin": 0.01},
+        "and a guardrail tested for harm": {"guardrails": [{"metric": "fare", "harm": 0.1}]},
+        "continuous": {"kind": "continuous", "range": [0, 1]},
+        "counts of windows": {"blocks": "10m"},
+        "switchback": {"unit": {"switchback": {"by": "zone", "window": "1s"}}},
+    }
+    for name, block in cases.items():
+        spec = resolve({"metric": "bought", "steps": [{"enrol": 1, "until": "decided"}], "limits": limits, **block})
+        state = RolloutState(phase="deciding", opened=0.0)
+        moved = Rollout(
+            rollout_id="r", model="m", champion=1, challenger=2, challenger_digest="", spec=spec, state=state
+        )
+        spent = 0.0
+        for start in range(0, count, 1000):
+            arms = [draw.random() < 0.5 for _ in range(1000)]
+            batch = tuple(
+                Unit(
+                    start + n,
+                    int(arm),
+                    0.5,
+                    start + n,
+                    float(draw.random() < 0.1),
+                    {"fare": draw.random()},
+                    f"z{n % 9}",
+                )
+                for n, arm in enumerate(arms)
+            )
+            evidence = Evidence(units=batch, assigned=((start + 1000) // 2, (start + 1000) // 2))
+            before = time.process_time()
+            moved, _ = machine.advance(moved, evidence, start + 2000.0)
+            spent += time.process_time() - before
+        assert moved.state.cursor == count - 1
+        assert moved.active
+        print(f"| {name} | {1e6 * spent / count:.1f} µs | {count / spent:,.0f} |")
+
+
+def logged(count: int = 50_000) -> None:
+    """Predictions and outcomes as they come from the log, a thousand at a time, into units that are judged."""
+    from treadle.control.evidence import RolloutLog
+    from treadle.document.rollout import resolve
+    from treadle.domain.loop import KeptRollout
+    from treadle.domain.rollout import Rollout, RolloutState
+    from treadle.domain.serving import Outcome, Prediction
+    from treadle.rollout import machine
+    from treadle.store.predictions import Added
+
+    spec = resolve({"metric": "bought", "maturity": "1s", "steps": [{"enrol": 1, "until": "decided"}]})
+    spec = structs.replace(spec, limits=structs.replace(spec.limits, min_units=10 * count, max_units=100 * count))
+    state = RolloutState(phase="deciding", opened=0.0)
+    moved = Rollout(rollout_id="r", model="m", champion=1, challenger=2, challenger_digest="", spec=spec, state=state)
+    log = RolloutLog(KeptRollout(rollout=moved))
+    spent = 0.0
+    for start in range(0, count, 1000):
+        predictions, outcomes = [], []
+        for n in range(start, start + 1000):
+            at, arm = 100.0 + n / 1000, n % 2
+            name = ("champion", "challenger")[arm]
+            predictions.append(Prediction(f"r{n}", at, 1 + arm, name, [f"u{n}"], 0.5, 0.001, 200, 1, {}, [1.0]))
+            outcomes.append(Outcome("bought", n % 7 == 0, at + 0.5, at + 0.5, f"r{n}"))
+        before = time.process_time()
+        log.add(Added(predictions, outcomes))
+        moved, _ = machine.advance(moved, log.evidence(moved), 100.0 + start / 1000)
+        spent += time.process_time() - before
+    judged = moved.state.trials["(primary)"].sums.n
+    print(f"| the log with it: predictions, outcomes, order | {1e6 * spent / judged:.1f} µs | {judged / spent:,.0f} |")
+
+
 def tell(kind: str, folder: str) -> None:
     story = Story(Path(folder))
     try:
         story.start()
         story.until(story.url, "the first model serves")
         if kind == "bad":
-            story.edit("greed: {type: float, default: 1.0", "greed: {type: float, default: 2.2")
+            story.spoil()
             story.note("somebody commits a mistake")
         arrival = time.monotonic()
         story.visit(story.url(), minutes=9000, competitor=25, rides=90)
@@ -90,6 +173,9 @@ if __name__ == "__main__":
     words = sys.argv[1:]
     if words[:1] == ["idle"]:
         idle(float(words[1]) if len(words) > 1 else 60.0)
+    elif words[:1] == ["units"]:
+        units()
+        logged()
     elif words[:1] == ["story"]:
         kind = words[1] if len(words) > 1 else "good"
         if len(words) > 2:

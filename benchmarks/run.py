@@ -24,6 +24,7 @@ NAMES = (
     "sweep",
     "watch",
     "tracking",
+    "messages",
 )
 
 
@@ -52,21 +53,33 @@ def run(name: str, runs: int | None, page: Path | None) -> list[harness.Row]:
     module = importlib.import_module(name)
     rows: list[harness.Row] = []
     with tempfile.TemporaryDirectory(prefix=f"treadle-{name}-") as folder:
+        if hasattr(module, "text"):  # it is about words, and has tables of its own
+            text = module.text(Path(folder), runs or module.RUNS)
+            print(text, end="\n\n", flush=True)
+            if page:
+                harness.fill_page(page, name, f"{_facts()}; {runs or module.RUNS} runs.\n\n{text}")
+            return rows
         for workload, cases in module.workloads(Path(folder)).items():
             found = harness.measure(workload, cases, runs or module.RUNS)
             print(harness.table(found), end="\n\n", flush=True)
             rows += found
     if page:
-        facts = ", ".join(f"{key} {value}" for key, value in harness.machine().items())
         count = runs or module.RUNS
         groups = [
             harness.table([row for row in rows if row.workload == w]) for w in dict.fromkeys(r.workload for r in rows)
         ]
         harness.fill_page(
-            page, name, "\n\n".join([f"{facts}; {count} runs.", f"![medians](benchmarks-{name}.svg)", *groups])
+            page, name, "\n\n".join([f"{_facts()}; {count} runs.", f"![medians](benchmarks-{name}.svg)", *groups])
         )
         plot.write(page.parent / f"benchmarks-{name}.svg", rows)
     return rows
+
+
+def _facts() -> str:
+    machine = harness.machine()
+    text = ", ".join(f"{key} {value}" for key, value in machine.items())
+    shared = machine["load"] > machine["cores"] + 1
+    return f"{text} (others worked on this machine too: compare CPU and ratios, not wall times)" if shared else text
 
 
 if __name__ == "__main__":

@@ -185,12 +185,16 @@ def main(seconds: float) -> int:
     import test_workers
 
     with tempfile.TemporaryDirectory() as folder:
-        server = test_workers.Server(Path(folder), 2)
+        server = test_workers.Server(Path(folder), 2, hang=60.0)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 found = runner.run(soak(server, seconds))
         finally:
             server.stop()
+            said = server.said()
+    kills = said.count("was killed by SIGKILL")
+    print(f"the supervisor replaced {kills} killed workers and said nothing else" if said.count("\n") == kills
+          else said)  # fmt: skip
     print("\n".join(found) or "no wrong answer; lost: only what a killed worker had in its hands; memory flat")
     return 1 if found else 0
 

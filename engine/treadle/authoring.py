@@ -2,16 +2,20 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from treadle.errors import CodecError, StepError, TreadleError
+from treadle.errors import CodecError, Mistake, StepError, TreadleError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
+    "Checked",
     "Codec",
     "CodecError",
     "Describer",
     "Formed",
+    "Mistake",
     "ModelCard",
     "ModelFormat",
     "StepContext",
@@ -19,7 +23,7 @@ __all__ = [
     "Takes",
     "TreadleError",
     "read_table_schema",
-    "rollout_problems",
+    "rollout_mistakes",
     "secret",
 ]
 
@@ -30,8 +34,9 @@ Answer = Callable[[Mapping[str, Any]], Any]
 class ModelCard(dict[str, Any]):
     """What a step returns to register a model: the engine registers the artifact of the step's input called `model`.
 
-    `name` is a must; `signature` {inputs, outputs}, `example` (rows), `metrics` and `compiled` become fields of the
-    version, everything else is kept with it as written. Read back it is a plain dict.
+    `name` is a must; `signature` {inputs, outputs, probabilities}, `example` (rows), `metrics`, `compiled` and `form`
+    (base64 of a compiled form) become fields of the version, everything else is kept with it as written. Read back it
+    is a plain dict.
     """
 
     def __init__(self, name: str, **facts: Any) -> None:
@@ -76,10 +81,10 @@ class Codec(Protocol):
     def accepts(self, value: Any) -> bool:
         """Say whether this codec stores `value`; cheap, imports nothing heavy."""
 
-    def write(self, value: Any, path: Path) -> None:
+    def write(self, value: Any, path: "Path") -> None:
         """Store `value` at `path`; raises CodecError when it cannot."""
 
-    def read(self, path: Path) -> Any:
+    def read(self, path: "Path") -> Any:
         """Return the value stored at `path`; raises CodecError when it cannot be read."""
 
 
@@ -91,10 +96,10 @@ class Describer(Protocol):
 
     described: tuple[str, ...]
 
-    def describe(self, path: Path) -> dict[str, Any]:
+    def describe(self, path: "Path") -> dict[str, Any]:
         """`rows` and `columns` (name, dtype, missing, distinct, …), or other plain figures; raises TreadleError."""
 
-    def difference(self, before: Path, after: Path) -> dict[str, Any]:
+    def difference(self, before: "Path", after: "Path") -> dict[str, Any]:
         """`rows`, `added`, `removed`, `retyped` and `moved` (name, psi, missing, mean); raises TreadleError."""
 
 
@@ -120,6 +125,16 @@ class Takes(NamedTuple):
     parameter: str
 
 
+class Checked(NamedTuple):
+    """Marks a parameter whose value its library judges: `rollout: Annotated[dict, Checked("package.module:function")]`.
+
+    `check` calls the function with the value and tells each `Mistake` that it returns where the file has it. The module
+    is imported for that, so it imports nothing heavy. Only steps of the library are asked, never the project's code.
+    """
+
+    function: str
+
+
 def secret(name: str) -> str:
     """The value of a secret that the step declares under `secrets:`; raises StepError when it is not set.
 
@@ -140,10 +155,19 @@ class ModelFormat(Codec, Protocol):
         Raises CodecError, naming the types that are neither, before any of them is made.
         """
 
-    def predictor(self, model: Any, card: Mapping[str, Any], example: Sequence[Mapping[str, Any]]) -> Answer:
-        """What answers for `model`: a function of columns (name → 1-D array of equal length) that returns an array.
+    def prepare(self, compiled: bool) -> None:
+        """Import what it takes to answer, with a compiled form or without; nothing of a model is at hand yet."""
 
-        The fields are those of the card's signature, `example` are rows in it.
+    def predictor(
+        self, read: Callable[[], Any], card: Mapping[str, Any], example: Sequence[Mapping[str, Any]], form: bytes
+    ) -> Answer:
+        """What answers for a model: a function of columns (name → 1-D array of equal length) that returns an array.
+
+        `read` makes the model, and may be called later. The fields are those of the card's signature, `example` are
+        rows in it, `form` is what the card gave, empty for nothing. An answer may also have `probabilities`, a function
+        of the same columns that returns (rows, classes), and `complete()`, which does what can wait until it has
+        answered once; with a form, `original` answers by the model itself, and a server puts another in its place.
+        Raises CodecError for a form that is none.
         """
 
 
@@ -167,8 +191,8 @@ def read_table_schema(path: str) -> dict[str, Any]:
     return found
 
 
-def rollout_problems(block: dict[str, Any]) -> list[str]:
-    """Everything that is wrong with a `rollout:` block, each in a sentence; [] when nothing is."""
-    from treadle.document.rollout import problems  # lazy: only a step that deploys reads one
+def rollout_mistakes(block: Any) -> list[Mistake]:
+    """Everything that is wrong with a `rollout:` block, each with its place in it; [] when nothing is."""
+    from treadle.document.rollout import mistakes  # lazy: only a step that deploys reads one
 
-    return problems(block)
+    return mistakes(block)

@@ -6,9 +6,7 @@ do not depend on their order, and what has no canonical form is an error, never 
 
 import math
 import os
-from io import FileIO
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
@@ -22,23 +20,32 @@ def of_bytes(data: bytes) -> str:
     return str(blake3(data).hexdigest())
 
 
-def of_file(path: str | Path) -> str:
+def of_file(path: str | os.PathLike[str]) -> str:
     """Digest of a file's content; raises OSError when it cannot be read."""
-    with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size < LARGE:  # without a size (a pipe, /proc) as with one, what is read decides
-            head = _read(file, size)
-            if len(head) < LARGE:
-                return of_bytes(head)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return of_handle(handle, path, os.fstat(handle).st_size)
+    finally:
+        os.close(handle)
+
+
+def of_handle(handle: int, path: str | os.PathLike[str], size: int) -> str:
+    """Digest of an open file's content; `size` is what it seems to have, `path` is where it is. Raises OSError."""
+    if size < LARGE:  # without a size (a pipe, /proc) as with one, what is read decides
+        head = _read(handle, size)
+        if len(head) < LARGE:
+            return of_bytes(head)
     hasher = blake3(max_threads=blake3.AUTO)
     hasher.update_mmap(path)
     return str(hasher.hexdigest())
 
 
-def _read(file: FileIO, size: int) -> bytes:
+def _read(handle: int, size: int) -> bytes:
     """The content as long as it is shorter than LARGE, with no more room for it than a small file needs."""
-    data = file.read(size + 1)
-    while len(data) < LARGE and (more := file.read(LARGE - len(data))):
+    data = os.read(handle, size + 1)
+    if len(data) == size > 0:
+        return data  # one byte more was asked for, so this is the end
+    while len(data) < LARGE and (more := os.read(handle, LARGE - len(data))):
         data += more
     return data
 
@@ -76,7 +83,10 @@ def _write(value: Any, put: Any) -> None:
     elif kind is list or kind is tuple:
         put(b"[")
         for item in value:
-            _write(item, put)
+            if type(item) is str:
+                put(_text(item))  # spares a call for each
+            else:
+                _write(item, put)
         put(b"]")
     elif kind is dict:
         put(b"{")

@@ -11,7 +11,7 @@ Interrupted         is a KeyboardInterrupt
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -43,6 +43,15 @@ class Problem(Struct, frozen=True):
     severity: str = "error"
     related: tuple[Related, ...] = ()
     length: int = 1
+
+
+class Mistake(NamedTuple):
+    """What is wrong with a part of a parameter's value: `path` leads to it, to a key itself where `at_key`."""
+
+    path: tuple[str | int, ...]
+    text: str
+    hint: str = ""
+    at_key: bool = False
 
 
 class TreadleError(Exception):

@@ -29,6 +29,8 @@ class Result(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         step, _, output = name.partition(".")
         outputs = self.record.steps[step].outputs
+        if not outputs:
+            raise KeyError(f"'{step}' made nothing: {self.record.steps[step].fate}, {self.record.steps[step].reason}")
         main = next((found for found in outputs if found != "metrics"), "metrics")
         return runs.read_value(outputs[output or main], self._path)
 

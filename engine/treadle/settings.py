@@ -37,6 +37,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_runs: int = 50
     resources: dict[str, float] = {}  # what there is in all: cpu, memory in bytes, gpu, any token
     keep_predictions: int = 30  # days
+    remote: str = ""  # where copies of objects lie: a folder or a URL, "" for nowhere
     models: ModelFormats = ModelFormats()
     track: Tracking = Tracking()
 
@@ -49,6 +50,7 @@ KINDS: dict[str, tuple[type, tuple[str, ...]]] = {
     "keep_runs": (int, ()),
     "resources": (dict, ()),
     "keep_predictions": (int, ()),
+    "remote": (str, ()),
     "models": (dict, ()),
     "track": (dict, ()),
 }

@@ -138,27 +138,29 @@ def _answer(asked: str, answered: str) -> None:
         Case(call=call, inputs=inputs, params=params, garbage=garbage)
         for call, inputs, params, garbage in PickleCodec().read(Path(asked))
     ]
-    Path(answered).write_bytes(json.encode([_run(case) for case in cases]))
+    with tempfile.TemporaryDirectory() as folder:
+        store = _Store(folder)
+        Path(answered).write_bytes(json.encode([_run(case, store) for case in cases]))
 
 
-def _run(case: Case) -> Told:
+def _run(case: Case, store: "_Store") -> Told:
     from treadle.run.worker import take_apart  # lazy: the worker's machinery, only in the process that calls
 
     problems: list[str] = []
     try:
         function = find_function(case.call)
-        before = _digests(case.inputs)
+        before = store.digests(case.inputs)
         returned = function(**case.inputs, **case.params)
     except Exception as error:  # noqa: BLE001  # a step may raise anything
         return Told({}, (f"it failed: {type(error).__name__}: {error}",))
-    changed = [name for name, digest in _digests(case.inputs).items() if before[name] != digest]
+    changed = [name for name, digest in store.digests(case.inputs).items() if before[name] != digest]
     problems += [f"it changes its input '{name}'" for name in changed]
     names = getattr(type(returned), "_fields", ()) if isinstance(returned, tuple) else ()
     values = take_apart(returned, _outputs(names or ("out",)), False)
     outputs: dict[str, str] = {}
     for name, value in values.items():
         try:
-            outputs[name] = _stored(value)
+            outputs[name] = store.put(value)
         except Exception as error:  # noqa: BLE001  # a codec may raise anything
             problems.append(f"output '{name}' cannot be stored and read back: {error}")
     return Told(outputs, (*problems, *_accepted(case, function)))
@@ -188,27 +190,34 @@ def _outputs(names: Sequence[str]) -> tuple[Any, ...]:
     return tuple(Output(name) for name in names)
 
 
-def _digests(inputs: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _stored(value) for name, value in inputs.items()}
+class _Store:
+    """Where one process puts what it is given and makes, to learn the digests."""
 
+    def __init__(self, folder: str) -> None:
+        from treadle.plugins import Catalog  # lazy: the codecs of plug-ins, only in the process that calls
+        from treadle.store import Objects  # lazy: the store, only in the process that calls
 
-def _stored(value: Any) -> str:
-    """The digest of a value as it is stored, after it was read back once."""
-    from treadle.plugins import Catalog  # lazy: the codecs of plug-ins, only in the process that calls
-    from treadle.store import Objects, decode, encode  # lazy: the store, only in the process that calls
+        self.folder = folder
+        self.objects = Objects(os.path.join(folder, "objects"))
+        self.catalog = Catalog.from_entry_points()
 
-    catalog = Catalog.from_entry_points()
-    with tempfile.TemporaryDirectory() as folder:
-        objects = Objects(os.path.join(folder, "objects"))
+    def digests(self, values: Mapping[str, Any]) -> dict[str, str]:
+        return {name: self.put(value) for name, value in values.items()}
+
+    def put(self, value: Any) -> str:
+        """The digest of a value as it is stored, after it was read back once."""
+        from treadle.store import decode, encode  # lazy: the store, only in the process that calls
+
         if isinstance(value, list) and value and all(isinstance(item, Path) for item in value):
-            return " ".join(_stored(item) for item in value)
-        if isinstance(value, Path):  # encode would take the file over
-            copy = Path(folder, value.name)
-            copy.write_bytes(_content(value))
-            value = copy
-        artifact = encode(value, catalog.codecs(), objects, folder, "value")
-        decode(artifact, catalog.codec, objects, folder)
-        return artifact.digest
+            return " ".join(self.put(item) for item in value)
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            if isinstance(value, Path):  # encode would take the file over
+                copy = Path(scratch, value.name)
+                copy.write_bytes(_content(value))
+                value = copy
+            artifact = encode(value, self.catalog.codecs(), self.objects, scratch, "value")
+            decode(artifact, self.catalog.codec, self.objects, scratch)
+            return artifact.digest
 
 
 def _content(path: Path) -> bytes:

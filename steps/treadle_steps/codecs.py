@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +145,25 @@ class SkopsCodec:
             raise CodecError(f"this is no skops file: {type(error).__name__}: {error}") from None
         raise CodecError(f"the file names types that this project does not trust: {', '.join(strange)}")
 
-    def predictor(self, model: Any, card: Mapping[str, Any], example: Sequence[Mapping[str, Any]]) -> Any:
+    def prepare(self, compiled: bool) -> None:
+        """Import what answers, in the parent of a server's workers."""
+        from treadle_steps.compiled import answer  # noqa: F401  lazy: only a server
+
+        if not compiled:
+            from skops import io  # noqa: F401  lazy: only a server that has no compiled form
+
+            from treadle_steps.compiled import build, frame  # noqa: F401  lazy: likewise
+
+    def predictor(
+        self, read: Callable[[], Any], card: Mapping[str, Any], example: Sequence[Mapping[str, Any]], form: bytes
+    ) -> Any:
         """What answers for a model: compiled where that was proved, else the model itself."""
         from treadle_steps.compiled import answer  # lazy: only a worker that serves a model
 
-        return answer.predictor(model, card, example)
+        try:
+            return answer.predictor(read, card, example, form)
+        except ValueError as error:
+            raise CodecError(str(error)) from None
 
 
 def _names(value: Any) -> set[str]:

@@ -1,17 +1,19 @@
 """Make of a model what a server needs to know of it."""
 
+import base64
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 
-from treadle.authoring import ModelCard, StepError
+from treadle.authoring import Checked, ModelCard, StepError
 from treadle_steps import judging, psi, signature
 from treadle_steps.compiled import answer
 from treadle_steps.compiled.frame import columns_of
+from treadle_steps.compiled.verdict import verdict
 from treadle_steps.estimators import final
 from treadle_steps.reference import past_windows
 from treadle_steps.refusals import kind_of, need_columns, need_usable, table
@@ -31,7 +33,7 @@ def model(
     reference: pd.DataFrame | None = None,
     *,
     name: str,
-    rollout: dict[str, Any] | None = None,
+    rollout: Annotated[dict[str, Any] | None, Checked("treadle_steps.rollout:mistakes")] = None,
     at: str | None = None,
     window: str = "1h",
 ) -> ModelCard:
@@ -81,7 +83,8 @@ def model(
         facts["history"] = {"starts": starts, "counts": counts}
         facts["example"] = signature.example(frame, features)
         facts["importance"] = signature.importance(model, frame, features)
-        facts["compiled"] = answer.verdict(model, fields, frame[features].head(SAMPLE))
+        facts["compiled"], form = verdict(model, fields, frame[features].head(SAMPLE))
+        facts["form"] = base64.b64encode(form).decode()
     else:
         facts["compiled"] = "original: there is no reference to prove a compiled form on"
     return ModelCard(
@@ -95,7 +98,11 @@ def model(
         python=platform.python_version(),
         profile=profile,
         rollout=checked(rollout),
-        signature={"inputs": fields, "outputs": signature.outputs(model, target)},
+        signature={
+            "inputs": fields,
+            "outputs": signature.outputs(model, target),
+            "probabilities": signature.probabilities(model),
+        },
         **facts,
     )
 
@@ -105,7 +112,7 @@ def _need_same(model: Any, frame: pd.DataFrame, fields: list[dict[str, Any]]) ->
     rows = frame[[field["name"] for field in fields]].head(SAMPLE)
     for name in rows.columns:
         need_usable(rows[name], "feature")
-    direct, served = judging.predicted(model, rows), answer.Original(model, fields)(columns_of(rows, fields))
+    direct, served = judging.predicted(model, rows), answer.Original(lambda: model, fields)(columns_of(rows, fields))
     if not np.array_equal(np.asarray(direct), served, equal_nan=np.asarray(direct).dtype.kind == "f"):
         text = f"{type(final(model)).__name__} answers differently when its columns come one by one, as in a request"
         raise StepError(text, "make its columns numbers or text before training, not types of their own")

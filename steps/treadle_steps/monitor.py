@@ -68,7 +68,7 @@ def drift(
     persist_prediction: str = "2/3",
     importance: dict[str, float] | None = None,
     alarm_share: float = 0.3,
-    season: Literal["week", "off"] = "off",
+    season: Literal["auto", "week", "off"] = "auto",
     rolling: str | None = None,
     lag: str = "1d",
 ) -> Drift:
@@ -77,10 +77,11 @@ def drift(
     `reference` is a table or a card of `deploy.model`; `current` a table, or a Parquet file or folder, read column by
     column. With `at`, the column of event times, rows are cut into windows, and a column drifts when `persist` of the
     last ones reject (`persist_prediction` for `prediction`, whose limit is 0.02). `season: week` compares with the same
-    hours of the week, `rolling: 28d` with the windows before, `lag` back. Without `columns`, those of both sides are
-    judged, but for dates and text that never repeats. Detectors other than `psi_min_effect` judge the last window.
-    Raises StepError for fewer than `min_rows` rows (missing data is never success; with windows, `windows` is 0), for
-    unknown columns and for a column that changed its kind.
+    hours of the week, as `auto` does when the reference holds four weeks; `rolling: 28d` with the windows before,
+    `lag` back. Without `columns`, those of both sides are judged, but for dates and text that never repeats.
+    Detectors other than `psi_min_effect` judge the last window. Raises StepError for fewer than `min_rows` rows
+    (missing data is never success; with windows, `windows` is 0), for unknown columns and for a column that changed its
+    kind.
     """
     now = open_source(current, "current")
     _check(fdr, delta, method, season)
@@ -104,7 +105,7 @@ def drift(
         verdict.k_of_m(persist, "persist") if at else (1, 1),
         verdict.k_of_m(persist_prediction, "persist_prediction") if at else (1, 1),
         prediction,
-        season == "week",
+        season == "week" or (season == "auto" and past.seasonal(before, every)),
         None if rolling is None else (seconds(rolling, "rolling"), seconds(lag, "lag")),
     )
     judged = {name: _judge(name, before, now, made, terms) for name in chosen} if made.slices else {}
@@ -155,7 +156,7 @@ def _spans(made: Windows) -> list[dict[str, float]]:
 
 def _check(fdr: float, delta: float, method: str, season: str) -> None:
     one_of(method, detectors.names(), "method")
-    one_of(season, ("week", "off"), "season")
+    one_of(season, ("auto", "week", "off"), "season")
     if not 0 < fdr < 1 or not delta > 0:
         raise StepError(f"fdr is {fdr} and delta is {delta}", "fdr is between 0 and 1, such as 0.01; delta above 0")
 

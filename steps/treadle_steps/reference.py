@@ -13,6 +13,7 @@ from treadle_steps.refusals import table
 
 HISTORY = 5  # windows of a reference below which they say nothing of how windows vary
 WEEK, HOUR = 604_800.0, 3600.0
+LEAST_WEEKS = 4
 
 
 class Reference(NamedTuple):
@@ -69,6 +70,12 @@ def phi(reference: Reference, column: str) -> float:
     """The overdispersion of a column's windows, 1 when there are too few to say."""
     past = reference.history.get(column, [])
     return psi.overdispersion(past) if len(past) >= HISTORY else 1.0
+
+
+def seasonal(reference: Reference, every: float) -> bool:
+    """Whether the reference's own windows reach over four weeks, so that each hour of the week was seen four times."""
+    starts = reference.starts
+    return bool(starts) and starts[-1] + 2 * every - starts[0] >= LEAST_WEEKS * WEEK  # the last one is not complete
 
 
 def season(reference: Reference, column: str, start: float, end: float, min_rows: int) -> list[int] | None:

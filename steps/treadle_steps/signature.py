@@ -46,6 +46,13 @@ def outputs(model: Any, target: str | None) -> list[dict[str, Any]]:
     return [{"name": target or "prediction", "dtype": dtype, "required": True, "choices": choices}]
 
 
+def probabilities(model: Any) -> list[str]:
+    """The classes that a model tells probabilities of, in its order; none for others."""
+    labels = np.asarray(getattr(model, "classes_", []))
+    known = is_classifier(model) and hasattr(model, "predict_proba") and labels.ndim == 1
+    return [str(label) for label in labels] if known else []
+
+
 def example(frame: pd.DataFrame, features: list[str]) -> list[dict[str, Any]]:
     """Up to five real rows, whole ones where there are any; missing values are None, dates are in ISO 8601."""
     whole = frame[features].dropna()

@@ -35,28 +35,27 @@ class ParquetSource:
     """Parquet files of one schema: 1,000,000 rows of 50 columns need the memory of one column."""
 
     def __init__(self, paths: list[str]) -> None:
+        import pyarrow as pa  # lazy: only files need it
         import pyarrow.parquet as pq  # lazy: only files need it
 
         try:
-            self._files = [pq.ParquetFile(path) for path in paths]
+            schema = pq.read_schema(paths[0])
+            kinds = {str(field.name): field.type for field in schema}
+            texts = [name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)]
+            # text is read as codes: the strings themselves are never made
+            self._files = [pq.ParquetFile(path, read_dictionary=texts) for path in paths]
         except (OSError, ValueError) as error:
             raise StepError(f"{paths[0]} cannot be read as Parquet: {error}") from None
-        self._paths = paths
-        self.names = [str(name) for name in self._files[0].schema_arrow.names]
+        self._texts = frozenset(texts)
+        self.names = list(kinds)
         self.rows = sum(file.metadata.num_rows for file in self._files)
 
     def column(self, name: str) -> pd.Series:
         import pyarrow as pa  # lazy: only files need it
-        import pyarrow.parquet as pq  # lazy: only files need it
 
-        kind = self._files[0].schema_arrow.field(name).type
-        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        if text:  # read as codes: the strings themselves are never made
-            tables = [pq.read_table(path, columns=[name], read_dictionary=[name]) for path in self._paths]
-        else:
-            tables = [file.read(columns=[name]) for file in self._files]
+        tables = [file.read(columns=[name]) for file in self._files]
         column = pa.concat_tables(tables, promote_options="permissive").column(name)
-        found: pd.Series = (column.unify_dictionaries() if text else column).to_pandas()
+        found: pd.Series = (column.unify_dictionaries() if name in self._texts else column).to_pandas()
         return found.rename(name)
 
 

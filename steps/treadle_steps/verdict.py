@@ -63,4 +63,6 @@ def sentence(name: str, facts: dict[str, Any]) -> str:
         return f"{name} drifted: {figure} ({limit}) passed the test in {seen}."
     if facts["rejected"]:
         return f"{name} moved in {seen} ({figure}, {limit}); that is not yet often enough to alarm."
+    if facts["value"] > facts["limit"]:
+        return f"{name} looks moved ({figure}, {limit}), which so few rows do not prove."
     return f"{name} is as before: {figure} ({limit})."

@@ -59,7 +59,7 @@ def test_a_missed_budget_and_a_failure_show(harness: ModuleType, tmp_path: Path)
 def test_the_page_has_a_place_for_every_benchmark(harness: ModuleType, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text((ROOT / "docs/benchmarks.md").read_text())
-    for name in ("startup", "check", "noop", "cold", "closure", "hashing", "sweep", "watch"):
+    for name in importlib.import_module("run").NAMES:
         harness.fill_page(page, name, f"table of {name}")
         harness.fill_page(page, name, f"table of {name}")
         assert page.read_text().count(f"table of {name}") == 1
@@ -95,6 +95,20 @@ def test_snakemake_and_dvc_get_the_same_graph(graphs: ModuleType, tmp_path: Path
     assert rules.count("\nrule s") == 100
     assert "head -n 1 sources/y7.txt" in rules
     assert (tmp_path / "d/dvc.yaml").read_text().count("    cmd: ") == 100
+
+
+def test_treadle_names_the_line_and_the_word_of_every_mistake_at_once(harness: ModuleType, tmp_path: Path) -> None:
+    messages = importlib.import_module("messages")
+    own = messages.tools()[0]
+    for number, mistake in enumerate((*own.mistakes, own.together)):
+        answer = messages.ask(own, mistake, tmp_path / str(number), runs=0)
+        assert answer.code == 2
+        assert all(messages.named(answer, name) for name in mistake.names), answer.text
+        assert all(messages.placed(answer, own.file, line) for line in mistake.lines), answer.text
+        assert mistake.right == "" or messages.named(answer, mistake.right), answer.text
+    wrong = messages.Answer(2, "p.yaml:7:1: no step is called 'x'", 0.1)
+    assert not messages.placed(wrong, "p.yaml", 6)
+    assert not messages.named(wrong, "prep")
 
 
 def test_too_much_memory_shows(harness: ModuleType, tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import treadle.authoring
 
 PUBLIC = ["__version__", "check", "plan", "run"]
 AUTHORING = [
+    "Checked",
     "Codec",
     "CodecError",
     "Describer",
+    "Mistake",
     "ModelCard",
     "ModelFormat",
     "StepContext",
@@ -18,7 +20,7 @@ AUTHORING = [
     "Takes",
     "TreadleError",
     "read_table_schema",
-    "rollout_problems",
+    "rollout_mistakes",
     "secret",
 ]
 

@@ -6,6 +6,7 @@ fates through the Python door; the decisions are those of a run.
 
 import os
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -163,6 +164,10 @@ ROWS: list[tuple[str, Edit, set[str]]] = [
     ("a file opened by joined names", put("conf/words.txt", "other\n"), {"files"}),
     ("a file beside the module", put("beside.json", "[]\n"), {"files"}),
     ("a file that unreached code opens", put("sql/other.sql", "select 3\n"), {"globbed"}),
+    ("a file that a parameter names", put("conf/rates.txt", "2\n"), {"configured"}),
+    ("a file that a parameter names, lost", drop("conf/rates.txt"), {"configured"}),
+    ("a file that a parameter of a command names", put("conf/table.txt", "2\n"), {"shaped"}),
+    ("a file that a parameter without effect names", put("conf/log.txt", "2\n"), NOTHING),
     ("a glob of code gains a file", put("sql/new.sql", "select 4\n"), {"globbed"}),
     ("a glob of code loses a file", drop("sql/other.sql"), {"globbed"}),
     ("a script's helper", swap("scripts/sums.py", "return 3", "return 4"), {"shell"}),
@@ -226,6 +231,18 @@ def test_a_result_older_than_its_ttl_runs_again(project: Project) -> None:
     swap("pipeline.yaml", "ttl: 1d", "ttl: 1ms")(project)
     assert fates(project)["brief"] == "run"
     assert reasons(project)["brief"] == "its result is older than the ttl"
+
+
+def test_a_file_that_a_parameter_names_is_looked_at_though_the_last_run_had_nothing_to_do(project: Project) -> None:
+    """Then a stamp of all that its decisions looked at answers, and must know of the file."""
+    run = ("run", "pipeline.yaml", "configured")
+    time.sleep(2.1)  # from now on the times of files are trusted
+    for _ in range(2):
+        assert project.treadle(*run, env={"TOKEN": "t"}).code == 0
+    put("conf/rates.txt", "2\n")(project)
+    result = project.treadle(*run, "--json", env={"TOKEN": "t"})
+    assert {event["step"] for event in result.events() if event["event"] == "step_started"} == {"configured"}
+    assert "file conf/rates.txt changed" in result.stdout
 
 
 def test_what_the_copy_says_the_command_line_does(project: Project) -> None:

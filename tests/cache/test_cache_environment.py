@@ -1,5 +1,6 @@
 """Libraries in keys: those that the reached code imports, by import metadata, in real environments."""
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -56,8 +57,14 @@ def environment(folder: Path, version: str) -> Path:
 
 def started(project: Project, python: Path) -> set[str]:
     """The steps that a run in an environment really starts."""
+    said = run(project, python, "run", "pipeline.yaml", "--json")
+    return {line.split('"step":"')[1].split('"')[0] for line in said.splitlines() if "step_started" in line}
+
+
+def run(project: Project, python: Path, *arguments: str) -> str:
+    """What a command in an environment says."""
     done = subprocess.run(
-        [str(python), "-P", "-m", "treadle", "run", "pipeline.yaml", "--json"],
+        [str(python), "-P", "-m", "treadle", *arguments],
         cwd=project.root,
         env=clean_environment(project.home),
         capture_output=True,
@@ -66,7 +73,7 @@ def started(project: Project, python: Path) -> set[str]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return {line.split('"step":"')[1].split('"')[0] for line in done.stdout.splitlines() if "step_started" in line}
+    return done.stdout
 
 
 def test_an_upgraded_library_runs_what_imports_it_and_nothing_else(project: Project, tmp_path: Path) -> None:
@@ -75,6 +82,26 @@ def test_an_upgraded_library_runs_what_imports_it_and_nothing_else(project: Proj
     assert {"ingest", "train", "none"} <= started(project, one)
     assert started(project, two) == {"train", "whole"}
     assert started(project, one) == set(), "going back to the old environment is a hit"
+
+
+def test_a_library_that_only_a_parameter_names_counts(project: Project, tmp_path: Path) -> None:
+    """`train.estimator` imports what the user names; nothing else in the project mentions it."""
+    named = "train.estimator, in: {data: data.table}, with: {target: y, estimator: "
+    steps = f"{{uses: {named}tiny.Model}}}}", f"{{uses: {named}sklearn.linear_model.Ridge}}}}"
+    project.write("table.csv", "x,y\n1,2\n").write(
+        "pipeline.yaml",
+        f"version: 1\ndata: {{table: {{path: table.csv}}}}\nsteps:\n  tiny: {steps[0]}\n  other: {steps[1]}\n",
+    )
+    keys = {}
+    for version in ("1.0", "2.0"):
+        python = environment(tmp_path / version, version)
+        site = next((tmp_path / version / "lib").glob("python*/site-packages"))
+        (site / "tiny.py").write_text("class Model:\n    def fit(self, x, y):\n        return self\n")
+        for step in ("tiny", "other"):
+            done = run(project, python, "explain", "pipeline.yaml", step, "--json")
+            keys[step, version] = json.loads(done)["key"]
+    assert keys["tiny", "1.0"] != keys["tiny", "2.0"]
+    assert keys["other", "1.0"] == keys["other", "2.0"] != ""
 
 
 @pytest.fixture

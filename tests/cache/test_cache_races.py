@@ -1,14 +1,17 @@
 """What happens around a step: edits while it runs, sudden deaths, others at the same time, other places."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from support.cached import copied
-from support.project import Project, Result
+from support.project import Project, Result, clean_environment
 from treadle.api import runs
 from treadle.digest import of_bytes
 
@@ -139,6 +142,35 @@ def test_another_place_is_a_hit(project: Project, tmp_path: Path, env: dict[str,
     assert started(project.treadle("run", "pipeline.yaml", "--json")) == {"read", "next"}
     elsewhere = copied(project, tmp_path)
     assert started(elsewhere.treadle("run", "pipeline.yaml", "--json", env=env)) == set()
+
+
+@pytest.fixture
+def ran(project: Project) -> Project:
+    """A project that has run once."""
+    project.write("pipeline.yaml", 'version: 1\nsteps:\n  one: {uses: "work:one"}\n')
+    project.write("work.py", "def one():\n    return 1\n")
+    assert started(project.treadle("run", "pipeline.yaml", "--json")) == {"one"}
+    return project
+
+
+RUN = [sys.executable, "-P", "-m", "treadle", "run", "pipeline.yaml", "--json"]
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        ["unshare", "--map-root-user", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"],
+        ["unshare", "--user"],
+    ],
+    ids=["host name", "user"],
+)
+def test_another_host_name_or_user_of_the_system_is_a_hit(ran: Project, prefix: list[str]) -> None:
+    """Not only by variables: the system itself tells the process and its children another name, or another user."""
+    if shutil.which("unshare") is None or subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        pytest.skip("namespaces cannot be made here")
+    env = clean_environment(ran.home)
+    done = subprocess.run([*prefix, *RUN], cwd=ran.root, env=env, capture_output=True, text=True, timeout=100)
+    assert started(Result(done.returncode, done.stdout, done.stderr)) == set()
 
 
 def test_string_dtypes_are_never_mixed_up(project: Project, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from crash.subject import Subject
 
@@ -30,7 +31,7 @@ KINDS = {  # what the table calls them → system calls
 KIND_OF = {call: kind for kind, calls in KINDS.items() for call in calls}
 SCHEDULER, WORKER = "scheduler", "worker"
 KILL, EIO, ENOSPC = "SIGKILL", "EIO", "ENOSPC"
-BUDGET = 120.0  # seconds until a run counts as hanging
+BUDGET = 600.0  # seconds until a run counts as hanging
 
 _CALL = re.compile(r"^(?:(\d+) +)?(\w+)\((.*)$")
 _WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT")
@@ -60,15 +61,6 @@ class Hit(NamedTuple):
     text: str
 
 
-class Run(NamedTuple):
-    """How a run of the project ended; `calls` has the lines of the trace by process."""
-
-    code: int
-    stdout: str
-    stderr: str
-    calls: dict[str, list[str]]
-
-
 def missing() -> str:
     """Why no fault can be injected here; empty when it can."""
     try:
@@ -78,50 +70,114 @@ def missing() -> str:
     return "" if done.returncode == 0 else f"strace cannot trace here: {done.stderr.strip().splitlines()[-1]}"
 
 
-def run(subject: Subject, pipeline: str, place: str = "", options: tuple[str, ...] = ()) -> Run:
-    """Run a pipeline to its end; with a place, its calls are traced with these options of strace.
+class Run(NamedTuple):
+    """How a run of the project ended; `calls` has the lines of the trace by process, `nurseries` fork the workers."""
 
-    One step at a time, so that the calls come in the same order every time.
-    """
-    trace = subject.folder / "trace"
-    argv = [sys.executable, "-P", "-m", "treadle", "run", pipeline, "-j", "1"]
-    environment = subject.environment()
-    strace = ["strace", "-o", str(trace), "-y", "-s", "160", *options]
-    if place == SCHEDULER:
-        argv = [*strace, *argv]
-    elif place == WORKER:  # -D: the traced process keeps its number and its parent
-        environment["SUBJECT_TRACE"] = "\n".join([*strace, "-D", "-f"])
-    with subprocess.Popen(
-        argv,
-        cwd=subject.root,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    code: int
+    stdout: str
+    stderr: str
+    calls: dict[str, list[str]]
+    nurseries: tuple[str, ...] = ()
+
+
+class Runs(Protocol):
+    """A way to start runs of a project."""
+
+    def begin(self, subject: Subject, pipeline: str, place: str = "", options: Sequence[str] = ()) -> Callable[[], Run]:
+        """Begin a run, and give what waits for its end; with a place, its calls are traced with options of strace.
+
+        One step at a time, so that the calls come in the same order every time. The wait raises AssertionError when
+        the run hangs.
+        """
+
+    def left(self, subject: Subject) -> list[int]:
+        """The processes that runs of the project have left, tracers included."""
+
+
+class Afresh:
+    """Every process is started as it is for a user; tests/crash/warm.py has the other way."""
+
+    def begin(self, subject: Subject, pipeline: str, place: str = "", options: Sequence[str] = ()) -> Callable[[], Run]:
+        trace = subject.folder / "trace"
+        argv = [sys.executable, "-P", "-m", "treadle", *words(pipeline)]
+        environment = subject.environment()
+        if place == SCHEDULER:
+            argv = [*strace(trace, options), *argv]
+        elif place == WORKER:  # -D: the traced process keeps its number and its parent
+            environment["SUBJECT_TRACE"] = "\n".join([*strace(trace, options), "-D", "-f"])
+        process = subprocess.Popen(
+            argv,
+            cwd=subject.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        return lambda: _ended(process, trace if place else None)
+
+    def left(self, subject: Subject) -> list[int]:
+        mark = f"SUBJECT_LOG={subject.log}\0".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    if mark in (entry / "environ").read_bytes():
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
+        return found
+
+
+AFRESH = Afresh()
+
+
+def run(subject: Subject, pipeline: str, place: str = "", options: Sequence[str] = ()) -> Run:
+    """Run a pipeline to its end, all processes started afresh."""
+    return AFRESH.begin(subject, pipeline, place, options)()
+
+
+def words(pipeline: str) -> list[str]:
+    """What stands after `treadle`."""
+    return ["run", pipeline, "-j", "1"]
+
+
+def strace(trace: Path, options: Sequence[str]) -> list[str]:
+    """The beginning of the command that traces."""
+    return ["strace", "-o", str(trace), "-y", "-s", "160", *options]
+
+
+def traced(trace: Path) -> dict[str, list[str]]:
+    """The lines of a trace by process; one that was traced alone has no name."""
+    lines: dict[str, list[str]] = {}
+    for line in trace.read_text(errors="replace").splitlines() if trace.exists() else ():
+        pid, blank, rest = line.partition(" ")
+        known = pid.isdecimal() and blank
+        lines.setdefault(pid if known else "", []).append(rest.lstrip() if known else line)
+    return lines
+
+
+def _ended(process: "subprocess.Popen[str]", trace: Path | None) -> Run:
+    with process:
         try:
             stdout, stderr = process.communicate(timeout=BUDGET)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             raise AssertionError(f"the run hung for {BUDGET:.0f} seconds") from None
-    if place:
-        _await_end(trace)
-    lines: dict[str, list[str]] = {}
-    for line in trace.read_text(errors="replace").splitlines() if place and trace.exists() else ():
-        pid, blank, rest = line.partition(" ")
-        known = pid.isdecimal() and blank
-        lines.setdefault(pid if known else "", []).append(rest.lstrip() if known else line)
-    return Run(process.returncode, stdout, stderr, lines)
+    if trace is None:
+        return Run(process.returncode, stdout, stderr, {})
+    _await_end(trace)
+    calls = traced(trace)
+    return Run(process.returncode, stdout, stderr, calls, tuple(calls)[:1])
 
 
 def points(done: Run, place: str) -> set[tuple[str, int]]:
     """(call, number) of every call of the kinds above that processes in this place made in a traced run."""
     found: set[tuple[str, int]] = set()
     for pid, lines in done.calls.items():
-        if place == WORKER and not is_worker(done, pid):
+        if place == WORKER and pid in done.nurseries:
             continue
         seen: Counter[str] = Counter()
         for line in lines:
@@ -131,11 +187,6 @@ def points(done: Run, place: str) -> set[tuple[str, int]]:
                 if match[2] != "openat" or _WRITES.search(match[3]):
                     found.add((match[2], seen[match[2]]))
     return found
-
-
-def is_worker(done: Run, pid: str) -> bool:
-    """Whether a traced process is not the one that forks the workers: that is the first in the trace."""
-    return bool(done.calls) and pid != next(iter(done.calls))
 
 
 def hits(done: Run, fault: Fault) -> list[Hit]:
@@ -149,20 +200,6 @@ def hits(done: Run, fault: Fault) -> list[Hit]:
         struck = "= ?" in line or "<unfinished" in line if fault.what == KILL else "(INJECTED)" in " ".join(lines)
         if struck and (fault.call != "openat" or _WRITES.search(line)):
             found.append(Hit(fault.call, line))
-    return found
-
-
-def processes_of(subject: Subject) -> list[int]:
-    """The processes that a run of the project has left, tracers included."""
-    mark = f"SUBJECT_LOG={subject.log}\0".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                if mark in (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
     return found
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from crash.faults import processes_of, run
+from crash.faults import AFRESH, Runs
 from crash.subject import Subject
 from treadle.domain.artifact import Artifact
 from treadle.domain.run import OK
@@ -15,7 +15,7 @@ from treadle.store.sweep import plan, sweep, verify_all
 
 DAY = 86400.0
 KNOWN = {"objects", "tmp", "logs", "plans", "state.db", "state.db-wal", "state.db-shm", "state.db.making", ".gitignore"}
-PATIENCE = 15.0  # seconds that the processes of a run have to be gone
+PATIENCE = 60.0  # seconds that the processes of a run have to be gone
 
 
 class Expected(NamedTuple):
@@ -27,7 +27,9 @@ class Expected(NamedTuple):
 
 def expected(subject: Subject) -> Expected:
     """What the last run of a project made."""
-    last = open_store(subject.root).history.get("last")
+    store = open_store(subject.root)
+    last = store.history.get("last")
+    store.database.close()
     assert last is not None
     return Expected({name: step.outputs for name, step in last.steps.items()}, subject.tree())
 
@@ -55,18 +57,22 @@ def _of(data: bytes) -> int:
     return int(json.loads(data)["of"])
 
 
-def judge(subject: Subject, want: Expected, pipeline: str) -> list[str]:
+def judge(subject: Subject, want: Expected, pipeline: str, runs: Runs = AFRESH) -> list[str]:
     """Everything that is wrong with a project after a fault, in words; the next run goes on at once."""
     wrong: list[str] = []
     finished = _snapshot(subject, wrong)
-    _go_on(subject, want, pipeline, finished, wrong)
-    _await_end(subject, wrong)
+    done = runs.begin(subject, pipeline)()
+    if done.code or "Traceback" in done.stderr:
+        wrong.append(f"the next run failed with code {done.code}: {done.stderr[-2000:]}{done.stdout[-500:]}")
+    else:
+        _went_on(subject, want, finished, wrong)
+    _await_end(subject, runs, wrong)
     store = open_store(subject.root)
     _sound(store, "after the next run", wrong)
     _swept(store, subject, wrong)
     store.database.close()
     before = len(subject.began())
-    again = run(subject, pipeline)
+    again = runs.begin(subject, pipeline)()
     if again.code or len(subject.began()) != before:
         wrong.append(f"after gc, steps ran again: {subject.began()[before:]} (code {again.code}) {again.stderr}")
     return wrong
@@ -94,12 +100,11 @@ def _sound(store: Store, when: str, wrong: list[str]) -> None:
         wrong.append(f"{when}: damaged {report.damaged}, lost {report.forgotten}, {verdict}, {store.notices}")
 
 
-def _go_on(subject: Subject, want: Expected, pipeline: str, finished: set[str], wrong: list[str]) -> None:
-    done = run(subject, pipeline)
-    if done.code or "Traceback" in done.stderr:
-        wrong.append(f"the next run failed with code {done.code}: {done.stderr[-2000:]}{done.stdout[-500:]}")
-        return
-    last = open_store(subject.root).history.get("last")
+def _went_on(subject: Subject, want: Expected, finished: set[str], wrong: list[str]) -> None:
+    """What the next run did: all that was left to do, and no more."""
+    store = open_store(subject.root)
+    last = store.history.get("last")
+    store.database.close()
     if last is None or last.status != OK:
         wrong.append(f"the next run is not recorded as done: {last}")
         return
@@ -112,9 +117,9 @@ def _go_on(subject: Subject, want: Expected, pipeline: str, finished: set[str], 
     wrong += [f"began more than once in one run: {often}"] if often else []
 
 
-def _await_end(subject: Subject, wrong: list[str]) -> None:
+def _await_end(subject: Subject, runs: Runs, wrong: list[str]) -> None:
     limit = time.monotonic() + PATIENCE
-    while left := processes_of(subject):
+    while left := runs.left(subject):
         if time.monotonic() > limit:
             wrong.append(f"processes are left: {left}")
             return

@@ -10,10 +10,15 @@ BEGIN, END = "<!-- sweep -->", "<!-- /sweep -->"
 
 
 def fill(path: Path, report: dict[str, Any]) -> None:
-    """Put the table between its marks."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{table(report)}\n{END}{after}", encoding="utf-8")
+    """Write the table into the page."""
+    put(path, BEGIN, END, table(report))
+
+
+def put(path: Path, begin: str, end: str, text: str) -> None:
+    """Put a text between two marks."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def table(report: dict[str, Any]) -> str:
@@ -26,8 +31,8 @@ def table(report: dict[str, Any]) -> str:
     broken = sum(bool(row["wrong"]) for row in report["points"])
     lines = [
         f"{report['date']}, Python {report['python']}, Linux {report['kernel']}: "
-        f"{len(struck)} of {report['possible']} points in {report['seconds'] / 60:.0f} minutes, "
-        f"{processes} processes struck, {broken} with something wrong.",
+        f"{len(report['points'])} of {report['possible']} points tried in {report['seconds'] / 60:.0f} minutes; "
+        f"at {len(struck)} of them the fault came, to {processes} processes; {broken} with something wrong.",
         "",
         "| where | fault | call | points | struck | killed | said so | a step failed | went on | wrong |",
         "| --- | --- | --- | --: | --: | --: | --: | --: | --: | --: |",

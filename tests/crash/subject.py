@@ -140,7 +140,8 @@ SLOW = ("table", "array", "model")  # import numpy, pandas and scikit-learn: sec
 WHOLE, QUICK = "pipeline.yaml", "quick.yaml"
 DATA = {"data/a.txt": "a treadle keeps", "data/b.txt": "the spinning wheels turn"}
 
-# In the process that forks the workers, before anything of treadle is imported: put a tracer at its side.
+# In the process that forks the workers, before anything of treadle is imported: put a tracer at its side, or stand
+# for one that tests/crash/warm.py forks from a process that has imported everything, until that one ends.
 SITE = """\
 import os
 import sys
@@ -148,6 +149,26 @@ import sys
 if "treadle.executors.nursery" in sys.orig_argv and "SUBJECT_TRACE" in os.environ:
     strace = os.environ.pop("SUBJECT_TRACE").split("\\n")
     os.execvp(strace[0], [*strace, *sys.orig_argv])
+if "treadle.executors.nursery" in sys.orig_argv and "SUBJECT_DOOR" in os.environ:
+    import _signal
+    import _socket
+    import struct
+
+    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    door.connect(os.environ.pop("SUBJECT_DOOR"))
+    words = sys.orig_argv[sys.orig_argv.index("treadle.executors.nursery") + 1 :]
+    environment = [f"{name}={value}" for name, value in os.environ.items()]
+    said = "\\0".join([os.getcwd(), str(len(words)), *words, *environment]).encode()
+    handles = struct.pack("4i", int(words[0]), 0, 1, 2)
+    door.sendmsg([said], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handles)])
+    os.close(int(words[0]))
+    nursery = int(door.recv(32))
+    _signal.signal(_signal.SIGTERM, lambda *_: os.kill(nursery, _signal.SIGTERM))
+    code = int(door.recv(32) or b"1")
+    if code < 0:
+        _signal.signal(-code, _signal.SIG_DFL) if code != -_signal.SIGKILL else None
+        os.kill(os.getpid(), -code)
+    os._exit(code)
 """
 
 

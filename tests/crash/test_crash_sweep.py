@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from crash import faults, subject, sweep
+from crash import faults, strike, subject
 from crash.faults import EIO, ENOSPC, KILL, SCHEDULER, WORKER, Fault
 from crash.judge import judge
+from crash.strike import Point, Stage
 from crash.subject import QUICK
-from crash.sweep import Point, Stage
 from treadle.store import open_store
 
 WHY_NOT = faults.missing()
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "strace works")
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """The quick steps, those without heavy libraries, and the calls that they make."""
-    return sweep.prepare(tmp_path_factory.mktemp("crash"), "", QUICK)
+    return strike.prepare(tmp_path_factory.mktemp("crash"), "", QUICK)
 
 
 def point(stage: Stage, what: str, place: str, call: str, share: float) -> Point:
@@ -47,23 +47,23 @@ def point(stage: Stage, what: str, place: str, call: str, share: float) -> Point
 def test_nothing_is_lost_and_nothing_half_done(
     stage: Stage, tmp_path: Path, what: str, place: str, call: str, share: float
 ) -> None:
-    row = sweep.strike(stage, point(stage, what, place, call, share), tmp_path / "point")
+    row = strike.strike(stage, point(stage, what, place, call, share), tmp_path / "point")
     assert row["struck"], "the fault did not come"
     assert row["wrong"] == []
 
 
 @pytest.mark.slow
 def test_a_run_takes_over_from_one_that_is_killed(stage: Stage, tmp_path: Path) -> None:
-    struck = point(stage, KILL, SCHEDULER, "pwrite64", 0.6)._replace(kind=sweep.TWO)
-    assert sweep.strike(stage, struck, tmp_path / "point")["wrong"] == []
+    struck = point(stage, KILL, SCHEDULER, "pwrite64", 0.6)._replace(kind=strike.TWO)
+    assert strike.strike(stage, struck, tmp_path / "point")["wrong"] == []
 
 
 @pytest.mark.slow
 def test_a_full_disk_ends_a_run_and_the_next_goes_on(stage: Stage, tmp_path: Path) -> None:
-    why_not = sweep.cannot_mount()
+    why_not = strike.cannot_mount()
     if why_not:
         pytest.skip(why_not)
-    row = sweep.fill(stage, 200 << 10, tmp_path / "point")
+    row = strike.fill(stage, 200 << 10, tmp_path / "point")
     assert row["struck"], "there was room enough"
     assert row["wrong"] == []
 

@@ -441,6 +441,30 @@ FILES = {
         "unknown-timezone",
         "Europe/Berlin",
     ),
+    "any: a cause that is none": Row(
+        "steps: {a: {uses: work:make}}\ntriggers: {t: {any: [{drift: a}, {⟦dirft⟧: a, webhook: w}]}}",
+        "unknown-key",
+        "mean 'drift'",
+    ),
+    "any: two in one": Row(
+        'steps: {a: {uses: work:make}}\ntriggers: {t: {any: [{drift: a, ⟦cron⟧: "0 3 * * *"}]}}', "conflicting-keys"
+    ),
+    "any: limits are shared": Row(
+        "steps: {a: {uses: work:make}}\ntriggers: {t: {any: [{drift: a, ⟦cooldown⟧: 1h}]}}", "unknown-key"
+    ),
+    "any: a step that is none": Row(
+        'steps: {a: {uses: work:make}}\ntriggers: {t: {any: [{cron: "0 3 * * *"}, {drift: ⟦b⟧}]}}', "unknown-step"
+    ),
+    "any: a reason that is none": Row(
+        "steps: {a: {uses: work:make}}\ntriggers: {t: {any: [{drift: a}, {webhook: w}], unless: ⟦rolout⟧}}",
+        "unknown-reason",
+        "mean 'rollout'",
+    ),
+    "any: schedule": Row(
+        'steps: {a: {uses: work:make}}\ntriggers: {t: {any: [{drift: a}, {cron: "0 ⟦25⟧ * * *"}]}}',
+        "bad-cron",
+        "0 to 23",
+    ),
     "performance: no condition": Row(
         "steps: {a: {uses: work:make}}\ntriggers: {t: {performance: ⟦m⟧ae * 2}}", "expression-type", "reference.mae"
     ),

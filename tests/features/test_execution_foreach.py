@@ -97,11 +97,46 @@ def test_only_new_elements_run_and_the_order_is_that_of_the_list(squares: Projec
     assert calls(squares) == []  # the whole list is known
 
 
-def test_an_empty_list_and_equal_elements(squares: Project) -> None:
+def test_an_empty_list(squares: Project) -> None:
     run(squares, "[]")
     assert value(squares, "total") == []
-    run(squares, "[5, 5]")
-    assert value(squares, "total") == [10, 10]
+
+
+def test_equal_elements_run_once(squares: Project) -> None:
+    result = run(squares, "[5, 7, 5, 5]")
+    assert calls(squares) == ["5", "7"]
+    assert value(squares, "total") == [10, 14, 10, 10]
+    assert (progress(result)["run"], progress(result)["hit"]) == (2, 2)
+    run(squares, "[5, 7, 5, 5]", 0, "--force", "square")
+    assert calls(squares) == ["5", "7"]
+    run(squares, '["flaky", 5, "flaky"]')
+    assert calls(squares) == ["flaky", "flaky"]  # one item, two attempts
+    squares.write("pipeline.yaml", PIPELINE.replace("retry:", "cache: false, retry:"))
+    run(squares, "[5, 7, 5]")
+    assert calls(squares) == ["5", "5", "7"]  # what is not cached may differ each time
+
+
+def test_equal_elements_fail_alike(squares: Project) -> None:
+    result = run(squares, '["bad", 1, "bad"]', 1)
+    assert calls(squares) == ["1", "bad", "bad"]  # one item, two attempts
+    assert progress(result)["failed"] == 2
+    failed = [event["index"] for event in result.events() if event["event"] == "item_failed"]
+    assert failed == [0, 0, 2]
+    run(squares, '["bad", 1]', 1)
+    assert calls(squares) == ["bad", "bad"]
+
+
+def test_one_changed_shard_costs_one_item_and_the_merge(squares: Project) -> None:
+    shards = list(range(1000))
+    run(squares, json.dumps(shards))
+    assert len(calls(squares)) == 1000
+    shards[500] = 5000
+    result = run(squares, json.dumps(shards))
+    assert calls(squares) == ["5000"]
+    assert (progress(result)["run"], progress(result)["hit"]) == (1, 999)
+    ran = [event["step"] for event in result.events() if event["event"] == "step_started"]
+    assert sorted(ran) == ["list", "square", "total"]
+    assert sum(value(squares, "total")) == 2 * sum(shards)
 
 
 def test_other_code_runs_every_item(squares: Project) -> None:

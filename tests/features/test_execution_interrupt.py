@@ -1,14 +1,16 @@
 """Ctrl-C, SIGTERM and SIGKILL of a run: nothing goes on, nothing is lost, and `run` again goes on."""
 
 import os
+import pty
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from support.project import Project
+from support.project import Project, clean_environment
 
 PIPELINE = """
     version: 1
@@ -112,6 +114,40 @@ def test_a_second_signal_does_not_wait(project: Project) -> None:
     assert process.returncode == 130
     assert all_gone(project)
     assert project.treadle("show", "last", "--json").json()["status"] == "interrupted"
+
+
+def in_a_terminal(project: Project, mark: str, presses: int) -> tuple[int, str]:
+    """Run in a terminal of its own and press Ctrl-C there, once in the slow step and again when that was heard."""
+    project.write("pipeline.yaml", PIPELINE).write("work.py", WORK.replace("MARK", mark))
+    words = [sys.executable, "-P", "-m", "treadle", "run", "pipeline.yaml"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(project.root)
+        os.execve(words[0], words, clean_environment(project.home, {"TERM": "xterm"}))
+    wait_for(project.root / ("deaf" if mark == DEAF else "pids"))
+    said = b""
+    for press in range(presses):
+        os.write(terminal, b"\x03")
+        while press + 1 < presses and b"once more" not in said:
+            said += os.read(terminal, 4096)
+    while True:
+        try:
+            said += os.read(terminal, 4096)
+        except OSError:  # the last process that had the terminal is gone
+            break
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
+
+
+@pytest.mark.parametrize(("mark", "presses"), [(CLEANS, 1), (DEAF, 2)])
+def test_ctrl_c_in_a_terminal(project: Project, mark: str, presses: int) -> None:
+    code, said = in_a_terminal(project, mark, presses)
+    assert code == 130
+    assert "Traceback" not in said
+    assert "note  interrupted: stopping the step that runs; once more ends the run at once" in said
+    assert "interrupted: 1 of 3 steps are done and kept; run the same command to go on" in said.splitlines()[-1]
+    assert (project.root / "cleaned").exists() is (mark == CLEANS)
+    assert all_gone(project)
+    assert " interrupted " in project.treadle("runs").stdout
 
 
 def test_a_killed_scheduler_takes_its_steps_along_and_is_shown_as_interrupted(project: Project) -> None:

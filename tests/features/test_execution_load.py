@@ -1,4 +1,4 @@
-"""Steps that behave badly, many of them, and many runs at once. TREADLE_LOAD=full takes the real sizes."""
+"""Steps that behave badly, many of them, and many runs at once; tests/crash/load.py takes the real sizes."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ FULL = os.environ.get("TREADLE_LOAD") == "full"
 RUNS = 100 if FULL else 16
 STEPS = 10_000 if FULL else 600
 PRINTED = 1 << 30 if FULL else 100 << 20
+Figure = Callable[[str, object], None]  # what tests/crash/load.py shows
 
 SHARED = """
     version: 1
@@ -138,7 +140,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_many_runs_at_once_share_the_work(project: Project) -> None:
+def test_many_runs_at_once_share_the_work(project: Project, record_property: Figure) -> None:
     project.write("pipeline.yaml", SHARED).write("work.py", WORK)
     processes = [project.start("run", "pipeline.yaml") for _ in range(RUNS)]
     ended = [(process.communicate(timeout=900), process.returncode) for process in processes]
@@ -149,11 +151,13 @@ def test_many_runs_at_once_share_the_work(project: Project) -> None:
     assert sound(project)
     statuses = [line.split() for line in project.treadle("runs", "--limit", str(RUNS + 5)).stdout.splitlines()[1:]]
     assert sum("ok" in words for words in statuses) == RUNS
+    record_property("runs, all ok", RUNS)
+    record_property("calls of steps", len(notes(project)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["matrix", "foreach"])
-def test_many_unreliable_steps_all_end_well(project: Project, kind: str) -> None:
+def test_many_unreliable_steps_all_end_well(project: Project, kind: str, record_property: Figure) -> None:
     cells = f"matrix: {{n: {list(range(STEPS))}}}"
     items = "foreach: list"
     step = f'uses: "work:unreliable", {cells if kind == "matrix" else items}, retry: {{times: 9, backoff: 2ms}}'
@@ -169,11 +173,12 @@ def test_many_unreliable_steps_all_end_well(project: Project, kind: str) -> None
     assert result.code == 0, result.stdout[-3000:] + result.stderr
     repeated = [e for e in result.events() if e["event"] in ("step_retried", "item_failed")]
     assert STEPS * 0.01 < len(repeated) < STEPS * 0.15
+    record_property("attempts failed and were repeated", len(repeated))
     assert value(project, "all") == [list(range(STEPS))] * 2
     assert project.treadle("run", "pipeline.yaml").stdout.splitlines()[-1].startswith("nothing to do")
 
 
-def test_a_step_that_ignores_term_and_leaves_processes(project: Project) -> None:
+def test_a_step_that_ignores_term_and_leaves_processes(project: Project, record_property: Figure) -> None:
     project.write("work.py", WORK).write(
         "pipeline.yaml",
         """
@@ -188,10 +193,11 @@ def test_a_step_that_ignores_term_and_leaves_processes(project: Project) -> None
     assert "took longer than its timeout of 1.5 s" in result.stdout
     assert "1 ran" in result.stdout
     assert not any(alive(int(pid)) for pid in project.read("pids").split())
+    record_property("processes, all gone", len(project.read("pids").split()))
 
 
 @pytest.mark.slow
-def test_a_step_that_prints_without_end(project: Project) -> None:
+def test_a_step_that_prints_without_end(project: Project, record_property: Figure) -> None:
     project.write("work.py", WORK).write(
         "pipeline.yaml", f"version: 1\nsteps: {{p: {{uses: 'work:prints', with: {{size: {PRINTED}}}}}}}\n"
     )
@@ -199,9 +205,11 @@ def test_a_step_that_prints_without_end(project: Project) -> None:
     (log,) = (project.root / ".treadle/logs").rglob("p.log")
     assert log.stat().st_size < 70 << 20
     assert b"treadle left out" in log.read_bytes()
+    record_property("MiB printed", PRINTED >> 20)
+    record_property("MiB kept", log.stat().st_size >> 20)
 
 
-def test_a_step_that_eats_all_memory_harms_nobody(project: Project) -> None:
+def test_a_step_that_eats_all_memory_harms_nobody(project: Project, record_property: Figure) -> None:
     project.write("work.py", WORK).write(
         "pipeline.yaml",
         """
@@ -220,6 +228,8 @@ def test_a_step_that_eats_all_memory_harms_nobody(project: Project) -> None:
     assert "200.0 MiB" in shown["eats"]["failure"]["message"]
     assert "memory" in shown["eats"]["failure"]["message"].lower()
     assert shown["eats"]["usage"]["peak_memory"] < 300 << 20
+    record_property("MiB at most, of 200 allowed", shown["eats"]["usage"]["peak_memory"] >> 20)
+    record_property("as the limit", shown["eats"]["usage"]["limit"])
 
 
 def test_a_step_that_deletes_its_scratch_folder(project: Project) -> None:
@@ -269,7 +279,7 @@ def test_a_project_that_may_not_be_written(project: Project) -> None:
         project.root.chmod(0o755)
 
 
-def test_a_long_path_with_spaces_and_all_kinds_of_characters(tmp_path: Path) -> None:
+def test_a_long_path_with_spaces_and_all_kinds_of_characters(tmp_path: Path, record_property: Figure) -> None:
     folder = tmp_path / "a folder" / 'żółw 🐢 it\'s "quoted" $HOME {in.x}' / ("long " * 30 + "end")
     folder.mkdir(parents=True)
     project = a_project(folder).write("work.py", WORK)
@@ -291,6 +301,93 @@ def test_a_long_path_with_spaces_and_all_kinds_of_characters(tmp_path: Path) -> 
     assert project.read("kept here/my output.txt") == project.read("joined") == "two\none\n"
     assert project.treadle("run", "my pipeline.yaml").stdout.startswith("step")
     assert "nothing to do: 4 unchanged" in project.treadle("run", "my pipeline.yaml").stdout
+    assert len(str(project.root)) > 200
+    record_property("characters", len(str(project.root)))
+
+
+# In every process: a clock that is as many seconds off as a file says.
+CLOCK = """
+    import os
+    import time
+
+    real = time.time
+
+
+    def shifted():
+        try:
+            with open(os.environ["CLOCK_OFF"]) as file:
+                return real() + float(file.read() or 0)
+        except OSError:
+            return real()
+
+
+    time.time = shifted
+"""
+BACK = """
+    import os
+    import time
+
+
+    def sets_back(*, days):
+        with open(os.environ["CLOCK_OFF"], "w") as file:
+            file.write(str(-86400.0 * days))
+        return time.time()
+
+
+    def fails_once(x):
+        if os.environ["TREADLE_SCRATCH"].endswith("-1"):
+            raise ValueError("not this time")
+        return x
+
+
+    def numbers(x):
+        return [1, 2, 3]
+
+
+    def item(n):
+        return n + OFFSET
+
+
+    def whole(items):
+        return list(items)
+
+
+    OFFSET = 0
+"""
+
+
+def test_a_clock_that_is_set_back(project: Project) -> None:
+    off = project.home / "off"
+    project.write("site/sitecustomize.py", CLOCK).write("work.py", BACK).write(
+        "pipeline.yaml",
+        """
+        version: 1
+        steps:
+          back: {uses: "work:sets_back", with: {days: 2}}
+          again: {uses: "work:fails_once", in: {x: back}, retry: {times: 1, backoff: 50ms}, timeout: 60s}
+          list: {uses: "work:numbers", in: {x: again}}
+          items: {uses: "work:item", in: {n: list}, foreach: list}
+          all: {uses: "work:whole", in: {items: items}}
+        """,
+    )
+    env = {"PYTHONPATH": str(project.root / "site"), "CLOCK_OFF": str(off)}
+    first = project.treadle("run", "pipeline.yaml", env=env)
+    assert first.code == 0, first.stdout + first.stderr
+    assert off.read_text() == "-172800.0"
+    assert value(project, "back") < time.time() - 86400
+    second = project.treadle("run", "pipeline.yaml", env=env)  # every file and record is from the future
+    assert second.stdout.splitlines()[-1].startswith("nothing to do: 5 unchanged")
+    project.write("work.py", BACK.replace("OFFSET = 0", "OFFSET = 7"))
+    assert project.treadle("run", "pipeline.yaml", env=env).code == 0
+    assert value(project, "all") == [8, 9, 10]
+    listed = project.treadle("runs", "--json", env=env).json()
+    assert [run["status"] for run in listed] == ["ok", "ok", "ok"]
+    shown = project.treadle("show", "last", "--json", env=env).json()
+    assert [step["fate"] for step in shown["steps"].values()] == ["hit", "hit", "hit", "run", "run"]
+    assert project.treadle("cache", "gc", env=env).code == 0
+    off.unlink()  # and the clock is right again
+    assert project.treadle("run", "pipeline.yaml", env=env).stdout.splitlines()[-1].startswith("nothing to do")
+    assert sound(project)
 
 
 PROBE = """
@@ -326,7 +423,7 @@ PROBE = """
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(("kind", "most"), [("matrix", 8.0), ("foreach", 1.0)])
-def test_the_scheduler_stays_small(project: Project, kind: str, most: float) -> None:
+def test_the_scheduler_stays_small(project: Project, kind: str, most: float, record_property: Figure) -> None:
     count = STEPS
     many = f"matrix: {{n: {list(range(count))}}}" if kind == "matrix" else "foreach: list"
     uses = "work:step" if kind == "matrix" else "work:cheap"
@@ -346,6 +443,8 @@ def test_the_scheduler_stays_small(project: Project, kind: str, most: float) -> 
     assert not begin["numpy"]
     assert not end["numpy"]
     assert end["kib"] - begin["kib"] < 3000 + most * count, (begin, end)
+    record_property("MiB at the beginning", begin["kib"] >> 10)
+    record_property("MiB at the end", end["kib"] >> 10)
 
 
 def test_a_run_of_a_dead_process_is_never_shown_as_running(project: Project) -> None:

@@ -6,6 +6,7 @@ That it builds and runs is shown by tests/containers/run.sh, which takes minutes
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import urllib.request
@@ -13,6 +14,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from support.project import Project
 from support.sources import ROOT
@@ -96,8 +99,12 @@ def test_the_folder_holds_what_serves_and_nothing_else(shop: Project, tmp_path_f
 
 
 def bill(folder: Path) -> None:
-    """The bill of materials is CycloneDX and names what is pinned, and the model."""
-    found = json.loads((folder / "sbom.json").read_text())
+    """The bill of materials holds to the published schema of CycloneDX, and names what is pinned, and the model."""
+    text = (folder / "sbom.json").read_text()
+    validator = JsonStrictValidator(SchemaVersion.V1_5)
+    assert validator.validate_str(text) is None
+    assert validator.validate_str(text.replace('"library"', '"libary"')) is not None
+    found = json.loads(text)
     assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.5")
     pinned = re.findall(r"^([a-z0-9-]+)==(\S+)$", (folder / "requirements.txt").read_text(), re.M)
     assert [(one["name"], one["version"]) for one in found["components"] if one["type"] == "library"] == pinned
@@ -143,3 +150,26 @@ def test_bad_input_is_named(project: Project) -> None:
 
 def test_the_container_script_is_a_shell_script() -> None:
     assert subprocess.run(["sh", "-n", str(ROOT / "tests/containers/run.sh")], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_the_image_is_built_and_answers_in_all_dialects(request: pytest.FixtureRequest) -> None:
+    """Really built with buildah and run with podman, where that is asked for and can be done."""
+    missing = [tool for tool in ("buildah", "podman", "runc", "curl") if shutil.which(tool) is None]
+    if not os.environ.get("TREADLE_TEST_CONTAINERS"):
+        pytest.skip("takes minutes and a package index: TREADLE_TEST_CONTAINERS=1, or the image to build on")
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"needs root and {', '.join(missing) or 'no more'}")
+    project = request.getfixturevalue("shop")
+    assert project.treadle("export", "docker", "price", "-o", "built").code == 0
+    base = os.environ["TREADLE_TEST_CONTAINERS"].removeprefix("1")
+    words = [
+        "sh",
+        str(ROOT / "tests/containers/run.sh"),
+        str(project.root / "built"),
+        "price",
+        *([base] if base else []),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "health check: ok" in done.stdout and "exit code 0" in done.stdout

@@ -9,15 +9,22 @@ import os
 import socket
 import subprocess
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from support.project import Project, a_project
+from support.world import NAME, World
+from treadle.api.project import open_project
+from treadle.api.tracking import AliasMirror
+from treadle.mirror.models import TAG
 from treadle.mlflow import Server, Unreachable
+from treadle.store import Move
 
 PYTHON = os.environ.get("TREADLE_MLFLOW_PYTHON", "")
 needs_server = pytest.mark.skipif(not PYTHON, reason="TREADLE_MLFLOW_PYTHON names no interpreter that has mlflow")
@@ -208,6 +215,69 @@ def test_data_on_a_server_that_nobody_named(tmp_path: Path) -> None:
     assert found.code == 1
     assert "data 'champion': models:/churn@champion: no MLflow server is known" in found.stdout
     assert "MLFLOW_TRACKING_URI" in found.stdout
+
+
+def test_aliases_that_the_loop_moves_are_sent(tmp_path: Path) -> None:
+    """A server that answers like MLflow, as far as aliases go; what moves them is the store, as in a rollout."""
+    world = World(tmp_path)
+    with AliasServer() as there:
+        (world.root / "treadle.toml").write_text(f'[track]\nmlflow = "{there.url}"\n')
+        world.register()
+        mirrored = AliasMirror(open_project(world.root))
+        mirrored.look()
+        assert there.moved == []
+        world.clock.advance(1)
+        world.register()
+        move = Move(
+            name=NAME, alias="champion", version=2, at=world.clock(), actor="rollout r1", reason="the ramp held"
+        )
+        world.store.models.move(move)
+        end = time.monotonic() + 60
+        while ("champion", "22") not in there.moved:
+            mirrored.look()
+            assert time.monotonic() < end, there.moved
+            time.sleep(0.05)
+    world.close()
+
+
+class AliasServer:
+    """The calls of MLflow that a registry without new runs gets; version N here is NN there."""
+
+    def __init__(self) -> None:
+        self.moved: list[tuple[str, str]] = []
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                tags = [{"version": f"{n}{n}", "tags": [{"key": TAG, "value": str(n)}]} for n in (1, 2)]
+                self.answer({"model_versions": tags})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                owner.moved.append((body["alias"], body["version"]))
+                self.answer({})
+
+            def answer(self, body: object) -> None:
+                data = json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> "AliasServer":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @needs_server

@@ -72,6 +72,44 @@ def test_ten_thousand_steps_stay_readable() -> None:
     assert "first run" not in text  # no line per step
 
 
+def items(progress: Progress, done: int) -> None:
+    """A step with `foreach` beside the others: 100,000 items, `done` of them, of which every tenth was there."""
+    hit, failed = done // 10, 7
+    counts = {"total": 100_000, "hit": hit, "run": done - hit - failed, "failed": failed}
+    progress.notify(events.StepProgress(**ANY, step="square", **counts))
+
+
+def test_the_items_of_a_step_are_counted_on_a_line_of_their_own() -> None:
+    with Terminal() as terminal:
+        progress = Progress(terminal.stream)
+        a_large_run(progress, 10_000)
+        items(progress, 100)
+        time.sleep(2 * PERIOD)
+        items(progress, 50_000)
+        progress.notify(events.Notice(**ANY, text="now"))
+        progress.close()
+        text = terminal.end()
+    last = "\n".join(replay(text.split("\033[J")[-2])[0])
+    assert "square  ━━━━━━────── 50000/100000 items, 5000 hit, 7 failed" in last
+    assert terminal.widest() <= 79
+
+
+def test_failed_items_are_told_until_they_are_too_many() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream)
+    again = events.ItemFailed(**ANY, step="square", index=3, element="x", attempt=1, failure=BROKEN, wait=2.0)
+    progress.notify(again)
+    for index in range(100):
+        progress.notify(
+            events.ItemFailed(**ANY, step="square", index=index, element=f"e{index}", attempt=2, failure=BROKEN)
+        )
+    assert stream.getvalue().splitlines() == [
+        "again item 3 (x) of square in 2.0 s: ValueError: a message",
+        *(f"failed item {index} (e{index}) of square: ValueError: a message" for index in range(4)),
+        "note  more items of square fail; they are counted from here on, not named",
+    ]
+
+
 def test_closing_leaves_only_the_lines_that_stay() -> None:
     with Terminal() as terminal:
         progress = Progress(terminal.stream)

@@ -109,6 +109,35 @@ def test_a_holder_on_another_host_is_believed_until_its_lease_ends(slow: Project
     assert started >= end
 
 
+def test_no_lease_is_given_back_before_the_result_is_there(slow: Project) -> None:
+    """Else a run that waits finds neither, and computes what has just been made; the last step was such a one."""
+    slow.write("go", "")
+    database = open_store(slow.root).database
+    trigger = (
+        "CREATE TRIGGER early AFTER DELETE ON leases WHEN NOT EXISTS (SELECT 1 FROM results WHERE key = OLD.key) "
+        "BEGIN SELECT RAISE(ABORT, 'given back too early'); END"
+    )
+    database.write(lambda: database.change(trigger))
+    result = slow.treadle("run", "pipeline.yaml")
+    assert result.code == 0, result.stdout + result.stderr
+    assert database.rows("SELECT * FROM leases") == []
+
+
+def test_what_items_made_is_there_before_the_lease_of_their_step_is_given_back(project: Project) -> None:
+    project.write("pipeline.yaml", "version: 1\nsteps: {list: {uses: 'w:n'}, each: {uses: 'w:f', foreach: list}}\n")
+    project.write("w.py", "def n(): return [1, 2, 0]\ndef f(x): return 1 / x\n")
+    database = open_store(project.root).database
+    trigger = (
+        "CREATE TRIGGER early AFTER DELETE ON leases WHEN (SELECT count(*) FROM results WHERE step LIKE 'each%') < 2 "
+        "AND (SELECT count(*) FROM results WHERE step = 'list') = 1 AND OLD.key NOT IN (SELECT key FROM results) "
+        "BEGIN SELECT RAISE(ABORT, 'given back too early'); END"
+    )
+    database.write(lambda: database.change(trigger))
+    result = project.treadle("run", "pipeline.yaml", "-j", "1")
+    assert result.code == 1, result.stdout + result.stderr
+    assert "1 of 3 items failed" in result.stdout
+
+
 MANY = """
     version: 1
     steps:

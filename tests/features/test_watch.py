@@ -6,6 +6,7 @@ import queue
 import shutil
 import signal
 import subprocess
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -313,6 +314,19 @@ SLOW = """
 """
 
 
+BELOW = '      below: {uses: "work:below", in: {score: score}}\n'
+MORE = """
+
+    def below(score):
+        return score["mae"] + 1
+"""
+
+
+def value(project: Project, step: str) -> Any:
+    digest = project.treadle("show", "last", step, "--json").json()["outputs"]["out"]["digest"]
+    return json.loads((project.root / ".treadle/objects" / digest[:2] / digest[2:]).read_text())
+
+
 def await_file(path: Path) -> None:
     event = threading.Event()
     for _ in range(int(PATIENCE * 50)):
@@ -333,6 +347,22 @@ def test_a_run_that_is_superseded_is_stopped_and_what_finished_is_kept(chain: Pr
     assert turn["changed"] == ["words.json"]
     assert "read" not in turn["ran"]
     assert "score" in turn["ran"]
+
+
+def test_a_run_goes_on_as_long_as_a_change_concerns_nothing_that_could_run(chain: Project, start: Start) -> None:
+    """A step that takes hours is not begun anew for a comment, nor for a step below it."""
+    pipeline = PIPELINE.replace('      total: {uses: "package.sums:total", in: {files: data.parts}}', BELOW)
+    chain.write("work.py", SLOW + MORE).write("pipeline.yaml", pipeline)
+    watch = start(chain)
+    await_file(chain.root / "began")
+    chain.write("pipeline.yaml", "# a comment\n" + textwrap.dedent(pipeline))
+    chain.write("work.py", "# another\n" + textwrap.dedent(SLOW + MORE.replace("+ 1", "+ 2")))
+    threading.Event().wait(0.5)  # much longer than a burst
+    (chain.root / "go").touch()
+    first, second = watch.turn(), watch.turn()
+    assert first["status"] == "superseded"  # when `below` could have begun
+    assert (second["status"], second["ran"], second["unchanged"]) == ("ok", ["below"], 2)
+    assert value(chain, "below") == 7
 
 
 def test_interrupting_a_run_stops_its_steps(chain: Project, start: Start) -> None:

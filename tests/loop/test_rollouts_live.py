@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from support.world import NAME, QUICK, World
+from treadle.api import status as api
+from treadle.cli.status import shown
 from treadle.control import rollouts
+from treadle.domain.model import Field
 from treadle.store.predictions.parquet import compact
 
 
@@ -60,6 +63,7 @@ def test_labels_that_never_come_keep_the_champion(tmp_path: Path) -> None:
     world.labels = False
     world.live(500, until=world.ended)
     assert world.phase == "inconclusive" and "longest duration" in world.reason
+    assert world.reason in told(world)
     assert world.champion == 1
     assert min(world.kept().rollout.state.unlabelled) > 100
 
@@ -69,6 +73,7 @@ def test_traffic_that_stops_keeps_the_champion(tmp_path: Path) -> None:
     world.live(40).live(500, each=0, until=world.ended)
     assert world.phase == "inconclusive"
     assert world.champion == 1 and world.store.traffic.get(NAME) is None
+    assert world.reason in told(world)
 
 
 def test_an_arm_that_crashes_is_rolled_back(tmp_path: Path) -> None:
@@ -76,6 +81,7 @@ def test_an_arm_that_crashes_is_rolled_back(tmp_path: Path) -> None:
     world.crashes = {2}
     world.live(300, until=world.ended)
     assert world.phase == "rolled_back" and "error_rate" in world.reason
+    assert world.reason in told(world)
 
 
 def test_a_challenger_that_gets_no_traffic_is_never_promoted(tmp_path: Path) -> None:
@@ -110,6 +116,15 @@ def test_switchback_units_are_clusters_and_windows(tmp_path: Path) -> None:
     assert world.phase in ("done", "deciding"), world.reason
     judged = state.trials["(primary)"].sums.n
     assert 0 < judged <= 20 * 40, "units are 20 zones in windows of ten seconds, not requests"
+    assert state.echo.pairs > 50 and set(state.echo.last) <= {f"zone-{number}" for number in range(20)}
+
+
+def test_counts_of_windows_decide_where_blocks_are_asked_for(tmp_path: Path) -> None:
+    world = World(tmp_path, (0.3, 0.6)).challenged(blocks="10s")
+    world.live(600, until=world.ended)
+    assert world.phase == "done", world.reason
+    (kept,) = world.store.rollouts.of(NAME)
+    assert list(kept.figures["metrics"]["bought"]["log_e_best"]) == ["different"]
 
 
 @pytest.mark.parametrize("every", [7, 31])
@@ -188,6 +203,31 @@ def test_the_same_bytes_are_not_tried_again(tmp_path: Path) -> None:
     assert len(world.store.rollouts.of(NAME)) == 1
 
 
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        (
+            (Field("zone", "string"), Field("rain", "double")),
+            "needs 'rain', which requests to the champion do not carry",
+        ),
+        ((Field("zone", "long"),), "'zone' is long for version 2 and string for the champion"),
+        ((Field("zone", "string"), Field("rain", "double", required=False)), ""),
+        ((), ""),
+    ],
+)
+def test_a_challenger_that_cannot_read_the_requests_is_not_tried(
+    tmp_path: Path, inputs: tuple[Field, ...], reason: str
+) -> None:
+    world = World(tmp_path)
+    world.register(inputs=(Field("zone", "string"),))
+    world.clock.advance(1)
+    world.register(inputs=inputs)
+    world.live(5)
+    refused = [entry.evidence["reason"] for entry in world.store.ledger.entries("rollout.refuse")]
+    assert [reason in text for text in refused] == [True] * bool(reason), refused
+    assert len(world.store.rollouts.of(NAME)) == (not reason)
+
+
 def test_two_rollouts_of_a_model_are_impossible(tmp_path: Path) -> None:
     from msgspec import structs
 
@@ -217,6 +257,12 @@ def test_evaluations_that_say_nothing_new_are_summed_up(tmp_path: Path) -> None:
     before = len(world.decisions())
     world.live(290)
     assert len(world.decisions()) - before <= 2, "sums are cumulative: one entry in five minutes is enough"
+
+
+def told(world: World) -> str:
+    """What `treadle status` shows."""
+    (world.root / "treadle.toml").touch()
+    return shown(api.status(world.root))
 
 
 LONG: dict[str, Any] = {**QUICK["limits"], "min_duration": "50m"}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+import treadle
 from support.world import NAME, World
 from treadle.control import desk
 from treadle.control.runs import LOST, Ended
@@ -11,6 +12,7 @@ from treadle.domain.location import Location
 from treadle.domain.loop import Watched
 from treadle.domain.spec import DataSource
 from treadle.domain.trigger import Happened, Rule
+from treadle.errors import StoreError
 
 DRIFT = {"riders": Rule(name="riders", kind="drift", subject="monitor", cooldown=60.0, unless=("rollout",))}
 WHERE = Location("shop.yaml", 1, 1)
@@ -136,6 +138,28 @@ def test_files_fire_when_their_bytes_change(tmp_path: Path) -> None:
     assert len(world.runs.started) == 1
 
 
+def test_another_pipeline_that_ran_well_fires_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.register()
+    (tmp_path / "treadle.toml").touch()
+    (tmp_path / "up.yaml").write_text("version: 1\nname: up\nsteps: {a: {run: 'exit 0', cache: false}}\n")
+    world.a_controller({"after": Rule(name="after", kind="pipeline", subject="./up.yaml")})
+    world.live(3, each=0)
+    assert world.runs.started == [], "what ran before it was up is nothing new"
+    treadle.run(tmp_path / "up.yaml")
+    world.live(3, each=0)
+    assert len(world.runs.started) == 1
+    (entry,) = world.store.ledger.entries("trigger.fire")
+    assert entry.evidence["reason"] == "./up.yaml ran"
+    world.runs.ends[world.runs.started[0][0]] = Ended("ok")
+    world.live(6, each=0)
+    assert len(world.runs.started) == 1
+    (tmp_path / "up.yaml").write_text("version: 1\nname: up\nsteps: {a: {run: 'exit 1'}}\n")
+    assert not treadle.run(tmp_path / "up.yaml").ok
+    world.live(6, each=0)
+    assert len(world.runs.started) == 1, "one that failed fires nothing"
+
+
 def test_what_is_in_the_inbox_survives_a_crash_and_is_decided_once(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.register()
@@ -147,37 +171,6 @@ def test_what_is_in_the_inbox_survives_a_crash_and_is_decided_once(tmp_path: Pat
     assert len(world.runs.started) == 1
     assert world.store.desks.get("shop").inbox == ()
     assert world.store.desks.get("shop").nonces == {"nonce-1": 9e9}
-
-
-def test_a_database_that_is_locked_stops_decisions_and_loses_none(tmp_path: Path) -> None:
-    import sqlite3
-
-    import pytest
-
-    from treadle.errors import StoreError
-    from treadle.store import database
-
-    world = World(tmp_path, (0.3, 0.6)).challenged()
-    world.live(20)
-    before = world.kept()
-    world.store.database.close()
-    other = sqlite3.connect(world.store.database.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    wait, database.WAIT = database.WAIT, 0.1
-    try:
-        for _ in range(3):
-            world.clock.advance(1)
-            with pytest.raises(StoreError, match="locked"):
-                world.controller.tick(world.clock())
-    finally:
-        database.WAIT = wait
-        other.execute("ROLLBACK")
-        other.close()
-    assert world.kept() == before
-    world.store.database.close()
-    world.live(600, until=world.ended)
-    assert world.phase == "done"
-    assert world.store.ledger.verify().broken is None
 
 
 def test_a_desk_is_written_only_when_it_changes(tmp_path: Path) -> None:
@@ -197,8 +190,6 @@ def test_a_desk_is_written_only_when_it_changes(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_stops_decisions_and_loses_none(tmp_path: Path) -> None:
-    from treadle.errors import StoreError
-
     world = World(tmp_path, (0.3, 0.6)).challenged()
     world.live(20)
     pages = world.store.database.rows("PRAGMA page_count")[0][0]

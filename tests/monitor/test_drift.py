@@ -125,8 +125,16 @@ def test_a_season_compares_with_the_same_hours_of_the_week() -> None:
     before["x"] = np.where(night, before["x"] + 2, before["x"])
     now = table(2, 5, each=300, start="2026-04-06")
     now["x"] = now["x"] + 2
-    assert monitor.drift(before, now, at="at", columns=["x"]).metrics["alarm"] == 1.0
-    assert monitor.drift(before, now, at="at", columns=["x"], season="week").metrics["alarm"] == 0.0
+
+    def alarm(reference: pd.DataFrame, **season: str) -> float:
+        return monitor.drift(reference, now, at="at", columns=["x"], **season).metrics["alarm"]  # type: ignore[arg-type]
+
+    assert alarm(before, season="off") == 1.0
+    assert alarm(before, season="week") == 0.0
+    assert alarm(before) == 0.0, "four weeks are there, so it is the default"
+    three = before[before["at"] >= before["at"].min() + pd.Timedelta(days=7)]
+    assert alarm(three) == 1.0, "three weeks are not enough to know an hour of the week"
+    assert alarm(three, season="week") == 0.0
 
 
 def test_a_rolling_reference_follows_slow_change() -> None:
@@ -198,6 +206,8 @@ def test_the_page_is_one_file_that_says_each_verdict() -> None:
     assert "<b>y</b>" not in page
     assert "&lt;b&gt;y&lt;/b&gt; is as before" in page
     assert "x drifted: PSI" in page
+    few = monitor.drift(before, now.head(120), min_rows=100, delta=0.9, deltas={"<b>y</b>": 0.001}).report["columns"]
+    assert "looks moved (PSI" in few["<b>y</b>"]["verdict"] and "so few rows" in few["<b>y</b>"]["verdict"]
     assert page.count("<svg") == 3
     assert "http" not in page
     assert "prefers-color-scheme:dark" in page

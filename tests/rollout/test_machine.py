@@ -32,7 +32,7 @@ QUIET: dict[str, Any] = {"metric": "bought", "guardrails": [], "limits": {"min_d
 
 def rollout(**block: Any) -> Rollout:
     given = {**QUIET, **block}
-    assert document.problems(given) == []
+    assert document.mistakes(given) == []
     made = Rollout(
         rollout_id="r1",
         model="shop",
@@ -344,7 +344,7 @@ def test_the_journal_says_everything_and_is_plain_data() -> None:
     drive.turn()
     drive.feed(40, (0.2, 0.2))
     entry = drive.took(Journal)[-1]
-    assert (entry.rule, entry.before, entry.after) == ("rollout/1", "step[0]", "step[1]")
+    assert (entry.rule, entry.before, entry.after) == ("rollout/2", "step[0]", "step[1]")
     assert entry.decision == "next: the step held"
     assert entry.figures["metrics"]["bought"]["units"] == list(counts(drive.seen))
     assert set(entry.figures["metrics"]["bought"]["log_e"]) == {"superior", "harm"}
@@ -357,3 +357,31 @@ def test_a_rollout_survives_storage_at_any_point() -> None:
         drive.turn(hours, shadow=ShadowSeen(500, 0), windows=(window(drive.now, 0.0),))
         for codec in (msgspec.msgpack, msgspec.json):
             assert codec.decode(codec.encode(drive.rollout), type=Rollout) == drive.rollout
+
+
+def test_blocks_judge_counts_of_windows_either_way() -> None:
+    """Ten minutes are one window; the last one counts when a unit of the next has come."""
+    for rates, phase in (((0.1, 0.25), "ramp"), ((0.25, 0.1), "rolled_back"), ((0.2, 0.2), "deciding")):
+        moved = rollout(steps=[{"enrol": "100%", "until": "decided"}], blocks="10m")
+        for window in range(12):
+            found = units(window * 200, 200, rates, at=window * 600.0)
+            evidence = Evidence(units=found, assigned=(100 * window + 100, 100 * window + 100))
+            moved, _ = machine.advance(moved, evidence, 3600.0 + window * 600.0)
+        trial = moved.state.trials["(primary)"]
+        assert moved.state.phase == phase, (rates, moved.state.reason)
+        assert trial.wagers == {}
+        assert trial.blocks.champion[1] + trial.blocks.challenger[1] == trial.sums.n - sum(
+            n for _, n in trial.blocks.open
+        )
+
+
+def test_blocks_are_the_same_however_the_units_arrive() -> None:
+    block = {"steps": [{"enrol": "100%", "until": "decided"}], "blocks": "10m", "limits": {"min_units": 10**6}}
+    found = [unit for window in range(6) for unit in units(window * 50, 50, (0.2, 0.3), at=window * 600.0)]
+    at_once, _ = machine.advance(rollout(**block | {"limits": {}}), Evidence(units=tuple(found)), HOUR * 9)
+    moved = rollout(**block | {"limits": {}})
+    for unit in found:
+        moved, _ = machine.advance(moved, Evidence(units=(unit,)), HOUR * 9)
+    first, second = (one.state.trials["(primary)"].blocks for one in (at_once, moved))
+    assert (first.number, first.champion, first.challenger) == (second.number, second.champion, second.challenger)
+    assert second.log_e == pytest.approx(first.log_e)

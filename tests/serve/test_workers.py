@@ -24,13 +24,13 @@ SOAK, SWAP, KILL = 15.0, 1.0, 4  # seconds, seconds, swaps between kills; benchm
 class Server:
     """A supervisor and its workers."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, hang: float = 3.0) -> None:
         self.folder = folder
         (folder / "meeting").mkdir()
         self.promote(1)
         with (folder / "err").open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "tests/support/serve_files.py"), str(folder), str(workers)],
+                [sys.executable, str(ROOT / "tests/support/serve_files.py"), str(folder), str(workers), str(hang)],
                 env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
                 stderr=err,
             )
@@ -183,6 +183,25 @@ def test_workers_end_with_their_supervisor(start: Callable[[int], Server]) -> No
     end = time.monotonic() + 20
     while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in workers):
         assert time.monotonic() < end, "workers live on"
+        time.sleep(0.05)
+
+
+def test_a_worker_that_is_born_as_its_supervisor_dies_ends_too(tmp_path: Path) -> None:
+    """It is still importing: nobody is left to stop it, and it must not keep the port."""
+    (tmp_path / "meeting").mkdir()
+    (tmp_path / "champion").write_text("1")
+    supervisor = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/support/serve_files.py"), str(tmp_path), "1", "3.0", "1.0"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+    )
+    children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children")
+    end = time.monotonic() + 60
+    while not (born := children.read_text().split()):
+        assert time.monotonic() < end and supervisor.poll() is None
+    supervisor.kill()
+    supervisor.wait()
+    while Path(f"/proc/{born[0]}").exists():
+        assert time.monotonic() < end, "the worker lives on"
         time.sleep(0.05)
 
 

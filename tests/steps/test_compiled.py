@@ -16,10 +16,11 @@ from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from treadle_steps.compiled import answer, proof
+from treadle_steps.compiled import answer, differ, proof
 from treadle_steps.compiled.build import program
 from treadle_steps.compiled.frame import columns_of, dtype_of, table
 from treadle_steps.compiled.program import NotCompiled
+from treadle_steps.compiled.verdict import verdict
 
 ROWS = 120
 HOSTILE = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e300, -1e300, 1e38, 3.4028235e38, 3.4028236e38, 1e-320, 0.1, 16777217.0)
@@ -122,7 +123,7 @@ def compare(model: Any, fields: Any, rows: list[dict[str, Any]], exact: bool) ->
     made = program(model, [field["name"] for field in fields])
     answered = 0
     for row in rows:
-        found = proof.attempt(made, row)
+        found = differ.attempt(made, row)
         if found is None:
             continue
         answered += 1
@@ -256,15 +257,15 @@ def test_a_score_that_nearly_ties_is_left_to_the_model() -> None:
 )
 def test_what_has_no_compiled_form_says_which_part(model: Any, words: str) -> None:
     model, fields, frame = fitted(model, NUMBERS, 5, False)
-    found = answer.verdict(model, fields, frame)
+    found = verdict(model, fields, frame).text
     assert found.startswith("original: ") and words in found
-    served = answer.predictor(model, {"signature": {"inputs": fields}, "compiled": found}, [])
+    served = answer.predictor(lambda: model, {"signature": {"inputs": fields}, "compiled": found}, [], b"")
     assert np.array_equal(served(columns_of(frame, fields)), model.predict(frame))
 
 
 def test_the_verdict_counts_the_rows_it_was_proved_on() -> None:
     model, fields, frame = fitted(TREES["hist"](2), NUMBERS, 2, True)
-    found = answer.verdict(model, fields, frame)
+    found = verdict(model, fields, frame).text
     assert found.startswith("compiled: equal to the last bit on ")
     assert "of them adversarial" in found
 
@@ -273,19 +274,19 @@ def test_a_form_that_is_not_exact_never_serves(caplog: pytest.LogCaptureFixture)
     model, fields, frame = fitted(TREES["hist"](2), NUMBERS, 2, False)
     honest = model.predict
     model.predict = lambda x: honest(x) + 1e-6  # differs from what its trees say
-    assert answer.verdict(model, fields, frame) == "original: its compiled form is not exact on a row of the reference"
+    assert verdict(model, fields, frame).text == "original: its compiled form is not exact on a row of the reference"
     rows = frame.head(3).to_dict("records")
     card = {"name": "demand", "signature": {"inputs": fields}, "compiled": "compiled: claimed by someone"}
     with caplog.at_level(logging.WARNING, "treadle.serve"):
-        served = answer.predictor(model, card, rows)
-    assert type(served) is answer.Original
+        served = answer.predictor(lambda: model, card, rows, b"")
+    assert served.doubted
     assert "demand is served by the model itself: on its example, the compiled form differs by" in caplog.text
 
 
 def test_a_refusal_of_the_model_is_the_refusal_of_its_predictor() -> None:
     model, fields, frame = fitted(linear_model.Ridge(), NUMBERS, 2, False)
-    card = {"signature": {"inputs": fields}, "compiled": answer.verdict(model, fields, frame)}
-    served = answer.predictor(model, card, frame.head(2).to_dict("records"))
+    card = {"signature": {"inputs": fields}, "compiled": verdict(model, fields, frame).text}
+    served = answer.predictor(lambda: model, card, frame.head(2).to_dict("records"), b"")
     assert type(served) is answer.Compiled
     columns = columns_of(frame.head(1), fields)
     for bad in (np.array([np.nan]), np.array([np.inf]), np.array(["x"], dtype=object)):

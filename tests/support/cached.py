@@ -40,6 +40,8 @@ FILES: Mapping[str, str] = {
           always: {uses: "tuned:plain", cache: false}
           brief: {uses: "tuned:plain", cache: {ttl: 1d}}
           below: {uses: "tuned:below", in: {value: near}}
+          configured: {uses: "tuned:configured", with: {deep: [conf/rates.txt], log: conf/log.txt}, no_key: [log]}
+          shaped: {run: "cat {params.table} > {out.o}", with: {table: conf/table.txt}, out: {o: o.txt}}
     """,
     "data/a.txt": "one\n",
     "data/b.txt": "two\n",
@@ -241,6 +243,9 @@ FILES: Mapping[str, str] = {
     "sql/query.sql": "select 1\n",
     "sql/other.sql": "select 2\n",
     "conf/words.txt": "words\n",
+    "conf/rates.txt": "1\n",
+    "conf/table.txt": "1\n",
+    "conf/log.txt": "",
     "beside.json": "{}\n",
     "typed.py": """
         from __future__ import annotations
@@ -317,6 +322,11 @@ FILES: Mapping[str, str] = {
 
         def threads(*, n):
             return 1
+
+
+        def configured(*, deep, log):
+            with open(deep[0]) as file:
+                return file.read()
 
 
         def below(value):

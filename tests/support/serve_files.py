@@ -3,6 +3,7 @@
 FOLDER/champion holds the version to serve; the port is written to FOLDER/port when all workers are ready.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -42,12 +43,12 @@ class FileShelf:
         return Hanging(a_version(version))
 
 
-def main(folder: Path, workers: int) -> int:
+def main(folder: Path, workers: int, hang: float, importing: float = 0.0) -> int:
     listening = bind("127.0.0.1", 0)
-    limits = Limits(hang=3.0, stop=10.0)
+    limits = Limits(hang=hang, stop=10.0)
     serving = Serving(
         models=("m",), workers=workers, store=str(folder / ".treadle"), meeting=str(folder / "meeting"), limits=limits,
-        token=None, loopback=True, shelf=lambda: FileShelf(folder),
+        token=None, loopback=True, shelf=lambda: FileShelf(folder), supervisor=os.getpid(),
     )  # fmt: skip
 
     def ready() -> None:
@@ -55,10 +56,11 @@ def main(folder: Path, workers: int) -> int:
         (folder / "port.part").rename(folder / "port")
 
     def run(sock, board, number):  # type: ignore[no-untyped-def]
+        time.sleep(importing)  # as `treadle serve` does in its workers
         return work(serving, sock, board, number)
 
-    return supervise(listening, run, Orders(workers=workers, hang=3.0, stop=12.0, compact=lambda: None, ready=ready))
+    return supervise(listening, run, Orders(workers=workers, hang=hang, stop=12.0, compact=lambda: None, ready=ready))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    raise SystemExit(main(Path(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:])))

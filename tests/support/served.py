@@ -84,6 +84,16 @@ class Sums:
         total = total * self.version.version
         return total if self._width == 1 else np.stack([total + n for n in range(self._width)], axis=1)
 
+    def probabilities(self, columns: Mapping[str, Any]) -> Any:
+        total = np.asarray(self.predict(columns))
+        return np.stack([1 - total / 100, total / 100], axis=1)
+
+    def complete(self) -> None:
+        """Nothing was put off."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class FakeShelf:
     """A registry in memory: `states` is what it says, `models` what it can load."""

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 MODULES = ("alpha", "beta", "pack.gamma", "pack.delta", "pack.inner.eps")
+GROUND = "ground"  # a module that imports nothing, so that others may need it while they are imported
 STYLES = ("from", "module", "alias", "reexport")
+EARLY = ("default", "decorator", "base")  # what is used when the user is defined, not when it is called
 
 
 class Item(NamedTuple):
-    """A definition: what it uses, in which style it imports each, and the number that makes it what it is."""
+    """A definition: what it uses, in which style it uses each, and the number that makes it what it is."""
 
     module: str
     name: str
-    kind: str  # constant, function, class
+    kind: str  # constant, function, class, decorator
     number: int
     uses: tuple[tuple[int, str], ...]
     comment: str = ""
@@ -29,16 +31,38 @@ class Sketch:
 
     def __init__(self, seed: int, size: int = 12, steps: int = 4) -> None:
         self.random = random.Random(seed)
-        self.items: list[Item] = []
-        for index in range(size):
-            kind = self.random.choice(("constant", "function", "function", "class"))
-            later = range(index + 1, size)
-            count = 0 if kind == "constant" else min(len(later), self.random.randint(0, 3))
-            uses = tuple((use, self.random.choice(STYLES)) for use in self.random.sample(later, count))
-            module = self.random.choice(MODULES)
-            self.items.append(Item(module, f"{kind[0]}{index}", kind, self.random.randint(0, 9), uses))
+        kinds = [
+            self.random.choice(("constant", "function", "function", "class", "class", "decorator")) for _ in range(size)
+        ]
+        modules = [self.random.choice((*MODULES, GROUND, GROUND)) for _ in range(size)]
+        kinds[0], modules[0] = "function", MODULES[0]  # so that there is always a step
+        names = list(zip(modules, kinds, strict=True))
+        self.items = [self._item(index, names) for index in range(size)]
         callable_ones = [i for i, item in enumerate(self.items) if item.kind == "function"]
         self.steps = self.random.sample(callable_ones, min(steps, len(callable_ones)))
+
+    def _item(self, index: int, names: list[tuple[str, str]]) -> Item:
+        module, kind = names[index]
+        later = [n for n in range(index + 1, len(names)) if names[n][0] == GROUND or module != GROUND]
+        count = 0 if kind == "constant" else min(len(later), self.random.randint(0, 3))
+        uses = []
+        for use in self.random.sample(later, count):
+            styles = self._styles(names[index], names[use], {style for _, style in uses})
+            if styles:
+                uses.append((use, self.random.choice(styles)))
+        return Item(module, f"{kind[0]}{index}", kind, self.random.randint(0, 9), tuple(uses))
+
+    def _styles(self, user: tuple[str, str], used: tuple[str, str], taken: set[str]) -> list[str]:
+        """How one definition may use another: early only what is surely defined by then."""
+        early = used[0] in (user[0], GROUND)
+        if used[1] == "decorator":
+            return ["decorator"] if early and user[1] == "function" else []
+        found = list(STYLES) + (["star"] if used[0] == GROUND else [])
+        if user[1] == "function" and (used[0] == GROUND or (early and used[1] == "constant")):
+            found += ["default"] * 3  # which calls what it uses, and that must need no module on its way
+        if early and user[1] == used[1] == "class" and "base" not in taken:
+            found += ["base"] * 6
+        return found
 
     def reached(self, index: int) -> set[int]:
         """Everything that an item needs, itself too."""
@@ -64,11 +88,15 @@ class Sketch:
         self.items.append(Item(item.module, f"n{len(self.items)}", "function", 1, ()))
         return None
 
+    def meaning(self, index: int) -> object:
+        """What a step's result depends on: two projects with the same have the same."""
+        return tuple((i, self.items[i]._replace(comment="")) for i in sorted(self.reached(index)))
+
     def files(self) -> Iterator[tuple[str, str]]:
         """Every source file of the project."""
         yield "pack/__init__.py", ""
         yield "pack/inner/__init__.py", ""
-        for module in MODULES:
+        for module in (*MODULES, GROUND):
             yield module.replace(".", "/") + ".py", self._source(module)
         again = {use for item in self.items for use, style in item.uses if style == "reexport"}
         yield "again.py", "".join(f"from {self.items[i].module} import {self.items[i].name}\n" for i in sorted(again))
@@ -85,9 +113,12 @@ class Sketch:
         """What every step returns, by the graph alone."""
         return {step: self._value(step) for step in self.steps}
 
-    def _value(self, index: int) -> object:
+    def _value(self, index: int) -> tuple[object, ...]:
         item = self.items[index]
-        return (item.name, item.number, *(self._value(use) for use, _ in item.uses))
+        inner = (item.name, item.number, *(self._value(use) for use, style in item.uses if style != "decorator"))
+        for use in (use for use, style in reversed(item.uses) if style == "decorator"):
+            inner = (*self._value(use), inner)
+        return inner
 
     def _source(self, module: str) -> str:
         """Modules are imported above and names inside functions, since modules may need each other."""
@@ -97,23 +128,42 @@ class Sketch:
         return "\n".join([f'"""Module {module}."""', "", *sorted(above), "", "", bodies, ""])
 
     def _definition(self, item: Item) -> str:
-        found = [self._use(item, use, style) for use, style in item.uses]
-        values = ", ".join([repr(item.name), str(item.number), *(value for _, _, value in found)])
+        found = [(style, *self._use(item, use, style)) for use, style in item.uses]
+        within = [line for _, _, lines, _ in found for line in lines]
+        values = [repr(item.name), f"{item.name}.level" if item.kind == "class" else str(item.number)]
+        values += [
+            f"p{at}" if style == "default" else expression
+            for at, (style, _, _, expression) in enumerate(found)
+            if style != "decorator"
+        ]
+        value = f"({', '.join(values)},)"
         remark = f"  # {item.comment}" if item.comment else ""
         if item.kind == "constant":
-            return f"{item.name} = ({values},){remark}"
-        within = [line for _, lines, _ in found for line in lines]
+            return f"{item.name} = {value}{remark}"
         body = [f'"""{item.comment}"""'] if item.comment else []
-        body += [*within, f"return ({values},)"]
-        if item.kind == "function":
-            return "\n    ".join([f"def {item.name}():{remark}", *body])
-        return f"class {item.name}:\n" + "\n        ".join([f"    def get(self):{remark}", *body])
+        if item.kind == "decorator":
+            call = ["def call():", *(f"    {line}" for line in within), f"    return (*{value}, function())"]
+            lines = [f"def {item.name}(function):{remark}", *body, *call, "return call"]
+        elif item.kind == "class":
+            base = next((expression for style, _, _, expression in found if style == "base"), "")
+            value = value.replace(base, "super().get()") if base else value
+            lines = [f"class {item.name}({base.partition('(')[0]}):", f"level = {item.number}"]
+            lines += [f"def get(self):{remark}", *(f"    {line}" for line in [*body, *within, f"return {value}"])]
+        else:
+            defaults = [f"p{at}={e}" for at, (style, _, _, e) in enumerate(found) if style == "default"]
+            lines = [f"def {item.name}({', '.join(defaults)}):{remark}", *body, *within, f"return {value}"]
+        decorators = [f"@{expression}\n" for style, _, _, expression in found if style == "decorator"]
+        return "".join(decorators) + "\n    ".join(lines)
 
     def _use(self, user: Item, index: int, style: str) -> tuple[list[str], list[str], str]:
         """Lines above, lines inside, and the expression that uses a definition."""
         used = self.items[index]
         if user.module == used.module:
             return [], [], _call(used, used.name)
+        if style in EARLY:
+            return [f"from {used.module} import {used.name} as u_{index}"], [], _call(used, f"u_{index}")
+        if style == "star":
+            return [f"from {used.module} import *"], [], _call(used, used.name)
         if style == "module":
             return [f"import {used.module}"], [], _call(used, f"{used.module}.{used.name}")
         if style == "alias":
@@ -124,7 +174,8 @@ class Sketch:
 
 
 def _call(item: Item, expression: str) -> str:
-    return {"constant": expression, "function": f"{expression}()", "class": f"{expression}().get()"}[item.kind]
+    calls = {"function": f"{expression}()", "class": f"{expression}().get()"}
+    return calls.get(item.kind, expression)
 
 
 def plain(value: object) -> object:

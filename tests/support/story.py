@@ -17,6 +17,16 @@ from treadle.store import Store, open_store
 
 MODEL = "surge-pricing"
 PIPELINE = "pipelines/surge.yaml"
+SHORT = (
+    ("window: 4s", "window: 2s"),
+    ("{enrol: 20%, hold: 2s}", "{enrol: 50%, hold: 1s}"),
+    ("min_duration: 5s", "min_duration: 3s"),
+    ("min_units: 400", "min_units: 150"),
+    ("{bake: 2s, holdback: 5%, holdback_for: 3s}", "{bake: 1s, holdback: 5%, holdback_for: 1s}"),
+    ("cooldown: 20s", "cooldown: 2s"),
+    ("min_requests: 40", "min_requests: 20"),
+)
+GREED, TOO_GREEDY = "greed: {type: float, default: 1.0", "greed: {type: float, default: 3.5"
 PATIENCE = 900.0  # seconds until a story that goes nowhere fails; no figure of the product
 
 
@@ -73,6 +83,19 @@ class Story:
         text = path.read_text(encoding="utf-8")
         assert before in text
         path.write_text(text.replace(before, after), encoding="utf-8")
+
+    def shorten(self) -> None:
+        """Shorter waits than in the example, so that a third of its riders is enough."""
+        for before, after in SHORT:
+            self.edit(before, after)
+
+    def spoil(self) -> None:
+        """Somebody's mistake: whatever it learns from, the model asks for far too much."""
+        self.edit(GREED, TOO_GREEDY)
+
+    def repair(self) -> None:
+        """The file is put right."""
+        self.edit(TOO_GREEDY, GREED)
 
     def kept(self) -> KeptRollout | None:
         """The newest rollout."""

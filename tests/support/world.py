@@ -14,7 +14,7 @@ from treadle.control.facts import Facts
 from treadle.control.runs import Ended
 from treadle.domain.artifact import Artifact
 from treadle.domain.loop import KeptRollout
-from treadle.domain.model import ModelVersion
+from treadle.domain.model import Field, ModelVersion, Signature
 from treadle.domain.serving import Outcome, Prediction
 from treadle.domain.trigger import Rule
 from treadle.serve.assign import assign, mirrored, switchback_unit
@@ -94,7 +94,7 @@ class World:
         self.controller = Controller(self.store, str(self.root), self.facts, self.runs, self.said.append)
         return self.controller
 
-    def register(self, rollout: dict[str, Any] | None = None, digest: str = "") -> int:
+    def register(self, rollout: dict[str, Any] | None = None, digest: str = "", inputs: tuple[Field, ...] = ()) -> int:
         """Another version of the model, as a run would register it; returns its number."""
         number = len(self.store.models.versions(NAME)) + 1
         draft = ModelVersion(
@@ -103,6 +103,7 @@ class World:
             artifact=Artifact(digest=digest or f"{number:064d}", codec="skops", size=1),
             format="skops",
             created=self.clock(),
+            signature=Signature(inputs=inputs),
             card={"rollout": QUICK if rollout is None else rollout},
         )
         made, _ = self.store.models.register(draft, f"card {number}", "run")

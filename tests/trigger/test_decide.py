@@ -39,9 +39,10 @@ def words(one: Decision) -> str:
     return f"{'merge' if isinstance(one, Merge) else 'suppress'} {one.trigger}: {one.reason}"
 
 
-def made(name: str, kind: str, **options: Any) -> Rule:
+def made(name: str, kind: str, group: str = "", **options: Any) -> Rule:
     subject = {"cron": "0 3 * * *", "files": "data.trips"}.get(kind, kind)
-    return rule(Trigger(name, kind, options.pop("subject", subject), Location("p.yaml", 1, 1), options))
+    where = Location("p.yaml", 1, 1)
+    return rule(Trigger(name, kind, options.pop("subject", subject), where, options, group=group))
 
 
 def drift(alarms: bool | None = True) -> Observed:
@@ -101,6 +102,25 @@ def test_cooldown_max_per_day_and_budget() -> None:
     clock.lands()
     assert clock.look(drift(), after=2 * DAY) == ["suppress d: the budget of 3 runs in 604800 s is spent"]
     assert clock.look(drift(), after=7 * DAY) == ["fire d: zone drifted"]
+
+
+def test_causes_of_one_trigger_share_its_limits_and_failures() -> None:
+    shared = {
+        "group": "any",
+        "cooldown": "1h",
+        "budget": {"per": "7d", "runs": 2},
+        "on_fail": {"backoff": "4h", "max": 2},
+    }
+    clock = Clockwork(made("d", "drift", **shared), made("w", "webhook", **shared), made("x", "webhook"))
+    assert clock.look(drift(), Happened("w", START, "n1")) == ["fire d+w: zone drifted", "merge w: joins the run of d"]
+    clock.lands(ok=False)
+    posted = Happened("w", clock.now, "n2")
+    assert clock.look(posted, after=2 * HOUR) == ["suppress w: backs off for 14400 s after 1 failed run"]
+    assert clock.look(after=3 * HOUR) == ["fire w: waited until it was allowed"]
+    clock.lands()
+    assert clock.look(drift()) == ["suppress d: cooldown of 3600 s"]
+    assert clock.look(drift(), after=DAY) == ["suppress d: the budget of 2 runs in 604800 s is spent"]
+    assert clock.look(Happened("x", clock.now, "n3")) == ["fire x: webhook was posted"], "it has limits of its own"
 
 
 def test_broken_data_blocks_all_but_a_person_and_unless_blocks_what_it_names() -> None:

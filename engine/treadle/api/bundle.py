@@ -1,7 +1,7 @@
 """Models in a folder of their own, for machines that have no registry of the project.
 
 FOLDER/NAME/version.json   the registry's entry, without what only the project needs
-FOLDER/NAME/objects/       the model's bytes under their digest, which is proved before they are read
+FOLDER/NAME/objects/       the model and its compiled form under their digests, which are proved before they are read
 """
 
 import os
@@ -27,10 +27,14 @@ def write_bundle(folder: str, version: ModelVersion, objects: Objects) -> None:
     """Put one version into `folder`; raises CodecError when its bytes are lost or damaged."""
     own = os.path.join(folder, version.name)
     data = objects.read(version.artifact)
-    place = Objects(os.path.join(own, "objects")).path(version.artifact.digest)
-    os.makedirs(os.path.dirname(place), exist_ok=True)
-    with open(place, "wb") as file:
-        file.write(data)
+    parts = [(version.artifact, data)]
+    if version.form is not None:
+        parts.append((version.form, objects.read(version.form)))
+    for artifact, content in parts:
+        place = Objects(os.path.join(own, "objects")).path(artifact.digest)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with open(place, "wb") as file:
+            file.write(content)
     card = {name: version.card[name] for name in KEPT if name in version.card}
     entry = structs.replace(version, card=card, lineage={}, data={}, pipeline="", step="", key="")
     replace_file(os.path.join(own, ENTRY), json.format(json.encode(entry), indent=1), own)
@@ -73,14 +77,19 @@ class BundleShelf(Shelf):
         if self._project.root not in sys.path:
             sys.path.insert(0, self._project.root)  # models may hold the project's own classes
         objects = Objects(os.path.join(self._folder, name, "objects"))
-        return load(self._entry(name), objects, formats(self._project))
+        return load(self._entry(name), objects, formats(self._project)).put_aside()
 
     def _entry(self, name: str) -> ModelVersion:
-        path = os.path.join(self._folder, name, ENTRY)
+        path = entry_path(self._folder, name)
         changed = os.stat(path).st_mtime_ns
         if name not in self._seen or self._seen[name][0] != changed:
             self._seen[name] = changed, read_entry(path)
         return self._seen[name][1]
+
+
+def entry_path(folder: str, name: str) -> str:
+    """Where a folder keeps the entry of a model."""
+    return os.path.join(folder, name, ENTRY)
 
 
 def read_entry(path: str) -> ModelVersion:

@@ -4,19 +4,22 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import DecodeError, Struct, msgpack
+from msgspec import DecodeError, Struct, msgpack, structs
 
 from treadle.api.collector import paused
 from treadle.api.project import Project, inside
-from treadle.code import CodeError
+from treadle.code import MAIN, CodeError
 from treadle.digest import of_bytes, of_value
-from treadle.domain.plan import Plan
+from treadle.domain.plan import Plan, PlannedStep
+from treadle.domain.spec import Caching
+from treadle.domain.task import INLINE
 from treadle.environment import variable
 from treadle.errors import InputError
 from treadle.run.selection import Selection
 from treadle.version import __version__
 
-FORMAT = 3
+FORMAT = 4
+PICKLE = "pickle"
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -52,7 +55,7 @@ def make(
     """
     with paused():
         compiled = _whole(project, path, request.params)
-    whole = compiled.plan
+    whole = _uncached(compiled.plan, project)
     if variables is not None:
         variables.update(compiled.variables)
     if not (request.targets or request.start or request.only or request.force):
@@ -64,6 +67,29 @@ def make(
     chosen, allowed = select(whole, request.targets, request.start, request.only)
     forced = {step.id for step in whole.steps if step.id in request.force or step.id.split("[")[0] in request.force}
     return chosen, Selection(forced, allowed)
+
+
+def _uncached(plan: Plan, project: Project) -> Plan:
+    """The plan with those functions of the program that have no source run in it, and not cached.
+
+    So do those that take a pickle of theirs: it may need a class without source.
+    """
+    if not any(step.call.startswith(f"{MAIN}:") for step in plan.steps):
+        return plan
+    lost: dict[str, str] = {}
+    pickles = {step.id for step in plan.steps if any(output.codec == PICKLE for output in step.outputs)}
+    for step in plan.steps:
+        own = project.code.lost(step.call) if step.call.startswith(f"{MAIN}:") else ""
+        made = {source.step for sources in step.inputs.values() for source in sources} | {*step.needs}
+        taken = [name for name in made & lost.keys() & pickles if name]
+        reason = own or (f"it takes a pickle of '{min(taken)}', where {lost[min(taken)]}" if taken else "")
+        if reason and step.kind != "command":
+            lost[step.id] = reason
+    return structs.replace(plan, steps=tuple(_in_program(s, lost[s.id]) if s.id in lost else s for s in plan.steps))
+
+
+def _in_program(step: PlannedStep, reason: str) -> PlannedStep:
+    return structs.replace(step, caching=Caching(enabled=False, why=f"not cached: {reason}"), executor=INLINE)
 
 
 def _whole(project: Project, path: str | os.PathLike[str], params: Mapping[str, Any]) -> Compiled:

@@ -2,8 +2,11 @@
 
 import os
 import select
-import subprocess
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 PATIENCE = 2.0  # seconds that a run waits at its end for `git status`, which began with its first step
 
@@ -18,6 +21,8 @@ class Tree:
     def look(self) -> None:
         """Let git begin, unless it has."""
         if self._git is None:
+            import subprocess  # lazy: 5 ms that a project without git spares
+
             words = ["git", "--no-optional-locks", "status", "--porcelain", "--", "."]
             with suppress(OSError):  # git is not installed: the commit alone is known
                 self._git = subprocess.Popen(

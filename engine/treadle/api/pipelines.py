@@ -20,7 +20,9 @@ from treadle.domain.run import RUNNING, RunRecord
 from treadle.environment import cores
 from treadle.errors import InputError, LockDiffers
 from treadle.executors.base import Executor
+from treadle.executors.start import Started
 from treadle.identity import commit, run_id
+from treadle.run import PERFORM
 from treadle.run.admission import impossible
 from treadle.run.decide import imports_of
 from treadle.run.dispatch import Machine
@@ -32,8 +34,6 @@ from treadle.settings import gpus, memory
 if TYPE_CHECKING:
     from treadle.api.lock import Comparison
     from treadle.run.preview import Preview
-
-PERFORM = "treadle.run.worker:perform"
 
 
 def plan(
@@ -74,6 +74,7 @@ def run(
     notify: Callable[[Event], None] = lambda event: None,
     words: Sequence[str] = (),
     known_as: str = "",
+    nursery: Started | None = None,
 ) -> RunRecord:
     """Run a pipeline and return its record; raises InputError, and KeyboardInterrupt when interrupted.
 
@@ -82,7 +83,7 @@ def run(
 
     With `locked` in the request it raises LockDiffers when anything is not as locked, before anything runs, or
     after it when a step made something else. `known_as` names the run before it begins, for whoever must write that
-    down first.
+    down first. A `nursery` that was started already is used where steps run in processes; the caller closes it.
     """
     project = open_project(path)
     wanted = request or Request()
@@ -91,8 +92,9 @@ def run(
     made, selection = make(project, path, wanted, variables)
     locked = _as_locked(project, made, wanted) if wanted.locked else None
     project.store.results.preload(made.pipeline)
-    machine = machine_for(project, made, wanted)
-    with _warmed(machine, asked is not None and stamping.drop(project, asked)) as warm:
+    machine = machine_for(project, made, wanted, nursery)
+    early = asked is not None and stamping.drop(project, asked)
+    with _warmed(machine, early) as warm:
         finished = walk(project, made, warm, selection, notify, known_as)
     if locked is not None:
         from treadle.run.locked import unequal  # lazy: only with a lock
@@ -178,8 +180,9 @@ def _as_locked(project: Project, made: Plan, request: Request) -> "Comparison":
     return compared
 
 
-def machine_for(project: Project, made: Plan, request: Request) -> Machine:
+def machine_for(project: Project, made: Plan, request: Request, nursery: Started | None = None) -> Machine:
     """Where the steps of a plan run; raises InputError when there is not enough of something for one of them."""
+    started = [nursery] if nursery is not None else []
     slots = request.jobs or project.settings.jobs or cores()
     totals = {"memory": float(memory()), "gpu": float(gpus()), **project.settings.resources}
     problems = impossible(made, totals)
@@ -189,8 +192,9 @@ def machine_for(project: Project, made: Plan, request: Request) -> Machine:
     def start(name: str) -> Executor:
         own = name or request.executor or project.settings.executor
         preload = imports_of(made, project.code)
+        given = {"nursery": started.pop()} if started and own == "process" else {}
         executor: Executor = project.catalog.executor(own)(
-            perform=PERFORM, slots=slots, root=project.root, preload=preload
+            perform=PERFORM, slots=slots, root=project.root, preload=preload, **given
         )
         return executor
 

@@ -109,8 +109,6 @@ def _changes(project: Project, before: RunRecord, now: RunRecord) -> tuple[tuple
 
 def diffs(project: Project, before: RunRecord, now: RunRecord) -> dict[str, str]:
     """What changed in the source text of definitions that steps of both runs reach, as unified diffs by name."""
-    from difflib import unified_diff  # lazy: only for what was changed
-
     keys = {name: (before.steps[name].key, step.key) for name, step in now.steps.items() if name in before.steps}
     results = project.store.results.get_many(dict.fromkeys(key for pair in keys.values() for key in pair if key))
     found: dict[str, str] = {}
@@ -120,8 +118,7 @@ def diffs(project: Project, before: RunRecord, now: RunRecord) -> dict[str, str]
             name = part.removeprefix("code ")
             if name == part or name in found:
                 continue
-            texts = [(project.code.source(digest) or "").splitlines() if digest else [] for digest in (a, b)]
-            lines = list(unified_diff(texts[0], texts[1], before.run_id, now.run_id, lineterm=""))
+            lines = project.code.difference(a, b, (before.run_id, now.run_id))
             text = "\n".join(line[:LONGEST_LINE] for line in lines[:MOST_LINES])
             left = len(lines) - MOST_LINES
             text += f"\n… {left} more lines" if left > 0 else ""

@@ -1,21 +1,24 @@
 """Serve models of the project's registry until told to stop."""
 
+import mmap
 import os
+import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec import Struct
 
-from treadle.api.bundle import BundleShelf, is_folder
+from treadle.api.bundle import BundleShelf, entry_path, is_folder, read_entry
 from treadle.api.bundle import names as bundled
 from treadle.api.compiled import Request, make
 from treadle.api.models import formats
 from treadle.api.project import Project, open_project
-from treadle.domain.model import CHALLENGER, CHAMPION
+from treadle.domain.model import CHALLENGER, CHAMPION, ModelVersion
 from treadle.environment import provide
-from treadle.errors import did_you_mean, input_error
+from treadle.errors import TreadleError, did_you_mean, input_error
 from treadle.serve.access import is_loopback
 from treadle.serve.limits import Limits
 from treadle.serve.predictor import Predictor
@@ -66,8 +69,12 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
     host, port = listening.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     root, store, keep = project.root, project.store.folder, project.settings.keep_predictions
-    project.store.database.close()
     provide("OMP_NUM_THREADS", "1")  # two threads buy nothing for one row, and worsen the tail
+    from treadle.serve.worker import Serving, work  # lazy: numpy and the loop, for all workers at once
+
+    for name in names:
+        _prepare(project, read_entry(entry_path(folder, name)) if folder else project.store.models.alias(name, alias))
+    project.store.database.close()
     guarded = "token" if token else "loopback" if loopback else "refused"
 
     def compact() -> None:
@@ -76,12 +83,10 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
         for name in names:
             pack(os.path.join(store, "predictions", name), time.time(), keep)
 
-    limits = Limits()
+    limits, supervisor = Limits(), os.getpid()
     with tempfile.TemporaryDirectory(prefix="treadle-serve-") as meeting, listening:
 
-        def work(sock: object, board: object, number: int) -> int:
-            from treadle.serve.worker import Serving, work  # lazy: the parent of the workers stays small
-
+        def serve_one(sock: socket.socket, board: mmap.mmap, number: int) -> int:
             serving = Serving(
                 models=names,
                 workers=options.workers,
@@ -91,8 +96,9 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
                 token=token,
                 loopback=loopback,
                 shelf=lambda: BundleShelf(folder, root) if folder else RegistryShelf(root, alias),
+                supervisor=supervisor,
             )
-            return work(serving, sock, board, number)  # type: ignore[arg-type]
+            return work(serving, sock, board, number)
 
         orders = Orders(
             workers=options.workers,
@@ -101,7 +107,15 @@ def serve(target: str, options: Options, ready: Callable[[Served], None]) -> int
             compact=compact,
             ready=lambda: ready(Served(names, url, guarded)),
         )
-        return supervise(listening, work, orders)
+        return supervise(listening, serve_one, orders)
+
+
+def _prepare(project: Project, version: ModelVersion | None) -> None:
+    """Import what a version's format needs to answer; nothing of the model is read."""
+    if version is not None:
+        with suppress(TreadleError):  # a format that is not installed is a refusal of its workers
+            codec = project.catalog.codec(version.format)
+            getattr(codec, "prepare", lambda compiled: None)(version.form is not None)
 
 
 class RegistryShelf(Shelf):
@@ -109,6 +123,7 @@ class RegistryShelf(Shelf):
 
     def __init__(self, root: str, alias: str = CHAMPION) -> None:
         self._project = open_project(root)
+        self._project.store.database.hold()  # an empty registry in its place would name no champion
         self._alias = alias
         self._changes = -1
         self._aliases: dict[str, dict[str, int]] = {}
@@ -137,7 +152,7 @@ class RegistryShelf(Shelf):
         found = self._project.store.models.get(name, version)
         if found is None:
             raise input_error("unknown-model", f"model '{name}' has no version {version}")
-        return load(found, self._project.store.objects, formats(self._project))
+        return load(found, self._project.store.objects, formats(self._project)).put_aside()
 
 
 def _model(project: Project, target: str) -> tuple[tuple[str, ...], str]:

@@ -14,8 +14,9 @@ from treadle.domain.model import CHALLENGER, CHAMPION
 from treadle.domain.rollout import Rollout
 from treadle.domain.serving import Traffic
 from treadle.errors import CodecError, StoreError
-from treadle.rollout import machine
+from treadle.rollout import machine, switchback
 from treadle.rollout.planning import rate_units
+from treadle.rollout.verdict import DIFFERENT
 from treadle.store.process import Process, alive
 
 TOP = 5  # columns named
@@ -35,6 +36,7 @@ class Need(Struct, frozen=True, kw_only=True):
     interval: list[float] | None
     least_units: int
     more_units: int | None
+    warnings: tuple[str, ...] = ()
 
 
 class ModelState(Struct, frozen=True, kw_only=True):
@@ -152,7 +154,8 @@ def _need(kept: KeptRollout) -> Need | None:
     if found is None:
         found = {"units": [0, 0], "log_e_best": {}, "needed": math.log(1 / spec.success.alpha), "effect": None}
     units = tuple(found["units"])
-    strength = found["log_e_best"].get(spec.success.goal, 0.0)
+    goal = DIFFERENT if spec.success.blocks else spec.success.goal
+    strength = found["log_e_best"].get(goal, 0.0)
     more = None
     if strength >= found["needed"]:
         more = max(0, spec.limits.min_units - sum(units))
@@ -173,6 +176,7 @@ def _need(kept: KeptRollout) -> Need | None:
         interval=found.get("interval"),
         least_units=spec.limits.min_units,
         more_units=None if more is None else min(more, max(0, spec.limits.max_units - sum(units))),
+        warnings=tuple(switchback.warnings(spec, kept.rollout.state)),
     )
 
 
@@ -267,7 +271,8 @@ def _next(project: Project, desk: Desk, now: float) -> list[str]:
             acts.append((state.since + spec.after.bake, f"{name}: the ramp may go on"))
         elif state.phase == "baked":
             acts.append((state.since + spec.after.holdback_for, f"{name}: the holdback ends"))
-    return [f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))} {text}" for at, text in sorted(acts)]
+    ahead = sorted(act for act in acts if act[0] >= now)
+    return [f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))} {text}" for at, text in ahead]
 
 
 def _ask(url: str) -> dict[str, Any]:

@@ -27,12 +27,28 @@ def mirror_run(project: Project, start: RunRecord, notify: Callable[[Event], Non
         notify(Notice(run_id=start.run_id, at=start.started, text=text))
 
 
-def mirror_aliases(project: Project) -> None:
-    """Have the aliases of the registry sent, after one moved."""
-    if project.settings.track.mlflow:
-        from treadle import mirror  # lazy: only with `track` in the settings
+def mirror_aliases(project: Project) -> bool:
+    """Have the aliases of the registry sent, after one moved; False when a sender at work may not see that."""
+    if not project.settings.track.mlflow:
+        return True
+    from treadle import mirror  # lazy: only with `track` in the settings
 
-        mirror.wake(project.root, project.store.folder)
+    return mirror.wake(project.root, project.store.folder)
+
+
+class AliasMirror:
+    """Has aliases sent whenever the registry has changed: those that a rollout moves, and whatever else does."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._sent = project.store.models.changes() if project.settings.track.mlflow else 0
+
+    def look(self) -> None:
+        """One cheap look; tries again at the next one while an earlier sender is at work. Raises StoreError."""
+        if self._project.settings.track.mlflow:
+            changes = self._project.store.models.changes()
+            if changes != self._sent and mirror_aliases(self._project):
+                self._sent = changes
 
 
 def _shown(server: str) -> str:

@@ -16,24 +16,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from treadle.api.hooks import Hooks
 from treadle.api.loop import read_facts
 from treadle.api.project import open_project
 from treadle.api.server import Server
-from treadle.control.controller import Controller, unavailable
+from treadle.api.supervisor import Parts, Supervisor
+from treadle.api.tracking import AliasMirror
+from treadle.control.controller import Controller
 from treadle.control.runs import ChildRuns
-from treadle.domain.loop import Beat
-from treadle.domain.model import CHAMPION
-from treadle.errors import InputError, StoreError, input_error
+from treadle.errors import InputError, input_error
 from treadle.store import Store
 from treadle.store.database import make_folder
-from treadle.store.process import this_process
 
 TICK = 0.5  # seconds between looks
 AWAY = 5.0  # seconds between tries while the store is away
-BEAT = 2.0
 LINES = 20
 
 
@@ -69,6 +67,8 @@ def up(path: str | os.PathLike[str], options: Options, say: Callable[[str], None
     with ExitStack() as stack:
         stack.enter_context(_alone(store, facts.pipeline))
         stack.enter_context(_signals(stop))
+        store.database.rows("SELECT 1")  # made now, if this project has none
+        store.database.hold()
         runs = ChildRuns(store, project.root, facts.path, given)
         stack.callback(runs.stop)
         server = Server(project.root, facts.path, _words(options), tell)
@@ -78,7 +78,7 @@ def up(path: str | os.PathLike[str], options: Options, say: Callable[[str], None
         controller = Controller(store, project.root, facts, runs, tell)
         stack.callback(controller.close)
         tell(f"{facts.pipeline} is up: {_summary(facts.models, len(facts.rules))}")
-        supervisor = _Supervisor(store, controller, server, hooks, said)
+        supervisor = Supervisor(Parts(store, controller, server, hooks, AliasMirror(project)), said)
         marked = _mark(path)
         while not stop.is_set():
             if (mark := _mark(path)) != marked:
@@ -89,62 +89,13 @@ def up(path: str | os.PathLike[str], options: Options, say: Callable[[str], None
                     tell(f"{facts.path} has changed: its triggers and models are read anew")
                 except InputError as error:
                     tell(f"{facts.path} has changed and is wrong, so it is not followed: {error}")
-            if not supervisor.turn(options.serve):
+            if not supervisor.turn(options.serve, time.time()):
                 tell("no first model could be made: see the run's own words with `treadle show last`")
                 return 1
             stop.wait(AWAY if supervisor.away else TICK)
         tell("stopping")
         server.ask_to_stop()
     return 0
-
-
-class _Supervisor:
-    """One look at everything, whatever the store does."""
-
-    def __init__(self, store: Store, controller: Controller, server: Server, hooks: Hooks, said: list[str]) -> None:
-        self.away = ""
-        self._store = store
-        self._controller = controller
-        self._server = server
-        self._hooks = hooks
-        self._said = said
-        self._beaten = 0.0
-
-    def turn(self, serve: bool) -> bool:
-        """False when it makes no sense to go on."""
-        going = True
-        try:
-            going = self._controller.tick(time.time())
-            if serve and self._served():
-                self._server.keep()
-            if time.monotonic() - self._beaten > BEAT:
-                self._beaten = time.monotonic()
-                self._beat()
-        except (StoreError, InputError) as error:
-            text = str(error)
-            if text != self.away:
-                self._said.append(unavailable(error))
-                self._server.say(unavailable(error))
-            self.away = text
-            if self._server.begun:
-                self._server.keep()
-        else:
-            if self.away:
-                self._server.say("the store is back")
-            self.away = ""
-        return going
-
-    def _served(self) -> bool:
-        models = self._controller.facts.models
-        return bool(models) and (
-            self._server.begun or all(CHAMPION in self._store.models.aliases(name) for name in models)
-        )
-
-    def _beat(self) -> None:
-        me = this_process()
-        beat = Beat(host=me.host, boot=me.boot, pid=me.pid, began=me.began, at=time.time(), said=tuple(self._said))
-        server = structs.replace(beat, server=self._server.url, server_pid=self._server.pid, hooks=self._hooks.url)
-        self._store.desks.beat(self._controller.facts.pipeline, server)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ watch
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import closing
 
 from msgspec import Struct
@@ -31,6 +31,7 @@ from treadle.run.fresh import forget_modules
 from treadle.run.selection import Selection
 from treadle.settings import find_root
 from treadle.watch.changes import Changes
+from treadle.watch.concern import concerned, overtaken
 from treadle.watch.pool import Make, Pool, Superseded
 from treadle.watch.scope import Scope, bare_scope, joined, scope_of
 from treadle.watch.source import Events, Looking, Source, remote
@@ -99,6 +100,8 @@ class _Session:
         self._figures: Figures = {}
         self._number = 0
         self._scope: Scope | None = None
+        self._judged: tuple[str, ...] = ()
+        self._concerned: Set[str] | None = None
 
     def turn(self, changed: list[str]) -> Turn:
         """Plan and run once."""
@@ -130,9 +133,32 @@ class _Session:
         def lend(name: str) -> Executor:
             if name:  # a step that names its executor gets one of its own, for this run
                 return machine.make(name)
-            return self._pool.lend(self._make(project, made), self.changes.happened)
+            return self._pool.lend(self._make(project, made), lambda running: self._overtaken(project, made, running))
 
         return walk(project, made, Machine(lend, machine.totals), selection, self._notify)
+
+    def _overtaken(self, project: Project, made: Plan, running: Set[str]) -> bool:
+        """Whether what changed meanwhile concerns a step that runs now, or one that could begin."""
+        changed = self.changes.happened()
+        if not changed:
+            return False
+        if changed != self._judged:
+            self._judged, self._concerned = changed, self._concern(project, made, changed)
+        if self._concerned is None:
+            return True
+        return overtaken(made, self._concerned, {step.partition("#")[0] for step in running})
+
+    def _concern(self, project: Project, made: Plan, changed: Sequence[str]) -> Set[str] | None:
+        """The steps that a change of code or of the pipeline concerns; None when that cannot be said."""
+        yaml = os.path.join(self.changes.root, made.path)
+        if not all(path == yaml or path.endswith(".py") for path in changed):
+            return None
+        try:
+            now = open_project(self._path, self._catalog)
+            plan, _ = make(now, self._path, self._request)
+        except InputError:
+            return None
+        return concerned(made, project.code, plan, now.code)
 
     def _make(self, project: Project, made: Plan) -> Make:
         """A pool has third-party modules and plug-ins loaded: when these change it is made anew."""

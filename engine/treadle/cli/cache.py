@@ -1,8 +1,9 @@
-"""Look at the store, sweep it or prove it: `stats`, `gc`, `verify`.
+"""Look at the store, sweep it, prove it or copy it: `stats`, `gc`, `verify`, `push`, `pull`.
 
 treadle cache stats
 treadle cache gc --plan --keep 20
 treadle cache verify
+treadle cache push
 """
 
 import argparse
@@ -13,14 +14,19 @@ from treadle.api import cache
 from treadle.cli import table
 from treadle.cli.options import coloured
 from treadle.quantity import format_size
+from treadle.store.copies import Pushed
 from treadle.store.sweep import Report, Waste
 from treadle.store.usage import Usage
 
+WHAT = ("stats", "gc", "verify", "push", "pull")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("stats", "gc", "verify"), metavar="WHAT", help="stats, gc or verify")
+    parser.add_argument("what", choices=WHAT, metavar="WHAT", help="stats, gc, verify, push or pull")
     parser.add_argument("--plan", action="store_true", help="gc: only show what would go")
-    parser.add_argument("--keep", type=int, metavar="N", help="gc: runs of each pipeline to keep (default: keep_runs)")
+    keep = "gc, push: runs of each pipeline to keep (default: keep_runs)"
+    parser.add_argument("--keep", type=int, metavar="N", help=keep)
+    parser.add_argument("--all", action="store_true", help="push: everything stored, not only what gc keeps")
     parser.add_argument("--json", action="store_true", help="write it as JSON")
 
 
@@ -33,6 +39,18 @@ def run(args: argparse.Namespace) -> int:
         report = cache.verify()
         print(_json(report) if args.json else _report(report))
         return 1 if set(report.damaged) - set(report.repaired) or report.forgotten else 0
+    if args.what == "push":
+        pushed = cache.push(keep=args.keep, all_objects=args.all)
+        print(_json(pushed) if args.json else _pushed(pushed))
+        return 1 if pushed.damaged else 0
+    if args.what == "pull":
+        pulled = cache.pull()
+        print(_json(pulled) if args.json else _pulled(pulled))
+        return 1 if pulled.missing else 0
+    return _collect(args)
+
+
+def _collect(args: argparse.Namespace) -> int:
     waste = cache.waste(keep=args.keep)
     freed = None if args.plan else cache.collect(waste)
     if args.json:
@@ -77,12 +95,28 @@ def _waste(waste: Waste, freed: int | None) -> str:
 def _report(report: Report) -> str:
     lines = [f"{report.count} objects, {format_size(report.size)}, verified"]
     lines += [f"damaged: {digest}; {_fate(report, digest)}" for digest in report.damaged]
+    lines += [f"lost: {digest}; repaired" for digest in report.repaired if digest not in report.damaged]
+    lines += report.remote
     lines += [f"marked as a miss: {pipeline} {step}" for pipeline, step in report.forgotten]
     if report.forgotten:
         lines.append("the next run makes them again")
-    elif not report.damaged:
+    elif not report.damaged and not report.repaired:
         lines.append("everything is whole")
     return "\n".join(lines)
+
+
+def _pushed(pushed: Pushed) -> str:
+    lines = [f"{pushed.sent} objects, {format_size(pushed.size)}, sent; {pushed.there} were there"]
+    lines += [f"damaged, so not sent: {digest}" for digest in pushed.damaged]
+    if pushed.damaged:
+        lines.append("`treadle cache verify` repairs what can be repaired")
+    return "\n".join(lines)
+
+
+def _pulled(pulled: cache.Pulled) -> str:
+    lines = [f"{len(pulled.came)} objects came back", *pulled.remote]
+    lines += [f"still not whole: {pipeline} {step}" for pipeline, step in pulled.missing]
+    return "\n".join(lines if pulled.came or pulled.missing else ["nothing was missing"])
 
 
 def _fate(report: Report, digest: str) -> str:

@@ -1,11 +1,11 @@
-"""What running steps say of themselves, a line each: how far, the time left, their metrics with a small curve."""
+"""How far running steps are, a line each: items or what they say themselves, the time left, metrics with a curve."""
 
 import time
 from collections import deque
 from math import isfinite
 
 from treadle.cli.live import bar
-from treadle.domain.event import Event, Metric, StepAdvanced, StepFailed, StepFinished, StepRetried
+from treadle.domain.event import Event, Metric, StepAdvanced, StepFailed, StepFinished, StepProgress, StepRetried
 from treadle.domain.track import Track
 from treadle.quantity import format_duration
 
@@ -24,6 +24,8 @@ class Heard:
         """Take one event; those that are about something else are passed over."""
         if isinstance(event, StepAdvanced):
             self._of(event.step).advance(event.done, event.total)
+        elif isinstance(event, StepProgress):
+            self._of(event.step).items(event)
         elif isinstance(event, Metric):
             for _, value in event.points:
                 self._of(event.step).measure(event.name, value)
@@ -45,6 +47,12 @@ class _Step:
         self._done = self._total = 0.0
         self._first: tuple[float, float] | None = None  # when it first said how far it was, and how far
         self._series: dict[str, deque[float | None]] = {}
+        self._fates = ""
+
+    def items(self, event: StepProgress) -> None:
+        self.advance(event.hit + event.run + event.failed, event.total)
+        fates = (f"{event.hit} hit" if event.hit else "", f"{event.failed} failed" if event.failed else "")
+        self._fates = ", ".join(filter(None, ("items", *fates)))
 
     def advance(self, done: float, total: float) -> None:
         if self._first is None or done < self._done:
@@ -56,8 +64,8 @@ class _Step:
 
     def line(self) -> str:
         series = [f"{name} {figure(values[-1])} {curve(list(values))}" for name, values in self._series.items()]
-        parts = [_far(self._done, self._total) + self._left()] if self._first else []
-        return "  ".join(part for part in [*parts, *series[:METRICS]] if part)
+        far = [_far(self._done, self._total) + (f" {self._fates}" if self._fates else "") + self._left()]
+        return "  ".join(part for part in [*(far if self._first else ()), *series[:METRICS]] if part)
 
     def _left(self) -> str:
         if self._first is None or not self._total or self._done <= self._first[1]:
@@ -95,4 +103,8 @@ def curve(values: list[float | None]) -> str:
 
 
 def _far(done: float, total: float) -> str:
-    return f"{bar(int(done), int(total), 12)} {done:g}/{total:g}" if total else f"{done:g}"
+    return f"{bar(int(done), int(total), 12)} {_short(done)}/{_short(total)}" if total else _short(done)
+
+
+def _short(count: float) -> str:
+    return str(int(count)) if count == int(count) else f"{count:g}"

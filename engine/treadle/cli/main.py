@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
+    from treadle.executors.start import Started
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("treadle.cli.init", "start a project: pipeline, CI workflow, hook, editor settings"),
     "check": ("treadle.cli.check", "find every mistake in pipeline files, with place and fix"),
@@ -55,12 +57,17 @@ def command(argv: "Sequence[str]") -> int:
 
         sys.stderr.write(f"error: no command is called '{name}'\n  = hint: {did_you_mean(name, COMMANDS)}\n")
         return 2
+    nursery = None
     if name == "run":
-        from treadle.cli.again import again  # lazy: only where there may be nothing to do
+        from treadle.cli.again import ANSWERED, CHANGED, again  # lazy: only where there may be nothing to do
 
-        if again(argv[1:]):
+        answer = again(argv[1:])
+        if answer == ANSWERED:
             return 0
+        nursery = _nursery() if answer == CHANGED else None
     from importlib import import_module  # lazy: with nothing to do there is no command to load
+
+    import treadle.lean  # noqa: F401  # lazy: msgspec, 40 ms that --version and a run with nothing to do spare
 
     module = import_module(COMMANDS[name][0])
     from treadle.cli.parser import parser  # lazy: argparse, 6 ms that --version and a run with nothing to do spare
@@ -74,7 +81,16 @@ def command(argv: "Sequence[str]") -> int:
     except SystemExit as leave:
         return int(leave.code or 0)
     args.words = tuple(argv[1:])
+    args.nursery = nursery
     return _guarded(module.run, args)
+
+
+def _nursery() -> "Started":
+    """Steps may have to run: what forks them gets ready while that is found out."""
+    from treadle.executors.start import start  # lazy: only where something has changed
+    from treadle.run import PERFORM  # lazy: likewise
+
+    return start(PERFORM)
 
 
 def _guarded(run: "Callable[[argparse.Namespace], int]", args: "argparse.Namespace") -> int:

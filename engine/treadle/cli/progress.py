@@ -15,6 +15,7 @@ from treadle.run.groups import Group, group_of, largest
 FEW = 60  # steps up to which each has a line of its own when it starts
 SOME = 200  # the same where there is no terminal, for a log
 GROUPS, NAMED, TELLING = 8, 5, 6  # how many groups, running steps, and steps that say how far they are, are drawn
+ITEMS = 5  # failed attempts at items of one step that are told; all are counted
 PAUSE = 10.0  # seconds between two lines of counts in a log
 LATE = 2.0  # seconds after which a piece of work is worth a bar
 
@@ -33,6 +34,7 @@ class Progress:
         self._groups: dict[str, Group] = {}
         self._running: dict[str, float] = {}
         self._failed: list[str] = []
+        self._items: Counter[str] = Counter()  # failed attempts at items, by step
         self._began = self._told = self._said = time.monotonic()
         self._end_at: float | None = None  # of the run, by the last estimate
         self._heard = Heard()
@@ -69,6 +71,8 @@ class Progress:
         elif isinstance(event, events.StepRetried):
             self._end(event.step, "")
             self._tell(f"again {event.step} in {format_duration(event.wait)}: {_first(event.failure.message)}")
+        elif isinstance(event, events.ItemFailed):
+            self._fail_item(event)
         elif isinstance(event, events.Advanced):
             self._hear(Advance(event.what, event.done, event.total, event.unit))
         elif isinstance(event, events.Notice):
@@ -88,6 +92,15 @@ class Progress:
         self._failed.append(event.step)
         if not self._brief:
             self._tell(f"failed {event.step}: {_first(event.failure.message)}")
+
+    def _fail_item(self, event: events.ItemFailed) -> None:
+        self._items[event.step] += 1
+        if self._items[event.step] <= ITEMS and not self._brief:
+            wait = "" if event.wait is None else f" in {format_duration(event.wait)}"
+            what = f"item {event.index} ({event.element}) of {event.step}{wait}: {_first(event.failure.message)}"
+            self._tell(f"{'failed' if event.wait is None else 'again'} {what}")
+        elif self._items[event.step] == ITEMS + 1 and not self._brief:
+            self._tell(f"note  more items of {event.step} fail; they are counted from here on, not named")
 
     def _end(self, step: str, fate: str) -> None:
         group = self._group(step)

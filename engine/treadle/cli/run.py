@@ -38,15 +38,18 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"error: {found.path} differs; {when}\n{differences}")
         sys.stderr.write(f"  = hint: if it is meant: treadle run {args.pipeline} && treadle lock {args.pipeline}\n")
         return 3
+    finally:
+        if args.nursery is not None:
+            args.nursery.close()
 
 
 def _run(args: argparse.Namespace) -> int:
     if args.json:
-        record = pipelines.run(args.pipeline, request(args), _as_line, args.words, args.id)
+        record = pipelines.run(args.pipeline, request(args), _as_line, args.words, args.id, args.nursery)
         return 1 if record.status == "failed" else 0
     progress = Progress(sys.stderr, quiet=args.quiet)
     try:
-        record = pipelines.run(args.pipeline, request(args), progress.notify, args.words, args.id)
+        record = pipelines.run(args.pipeline, request(args), progress.notify, args.words, args.id, args.nursery)
     finally:
         progress.close()
     print(summary(record, retyped(args), coloured(), args.quiet, progress.stages))

@@ -7,6 +7,7 @@ treadle status --watch
 import argparse
 import sys
 import time
+from textwrap import wrap
 
 from msgspec import json
 
@@ -14,6 +15,7 @@ from treadle.api import status as api
 from treadle.api.status import ModelState, MonitorState, Need, PipelineState, Status
 
 WIDTH = 80
+SILENT = 20.0  # seconds without a sign of life; they come every two
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +73,10 @@ def _pipeline(one: PipelineState, now: float) -> list[str]:
         fired = f"fired {_ago(now - trigger.fired)}" if trigger.fired is not None else "never fired"
         lines.append(f"  trigger   {trigger.name}: {fired}{f'; {trigger.said}' if trigger.said else ''}")
     lines += [f"  next      {text}" for text in one.next[:4]]
-    if one.up is not False and one.beat.said and "until it is back" in one.beat.said[-1]:
-        lines.append(f"  ! {one.beat.said[-1]}")
+    if one.up and now - one.beat.at > SILENT:
+        lines.append("  ! it could write nothing since then; its own output says why")
+    if one.beat.trouble:
+        lines += [f"  {'!' if at == 0 else ' '} {part}" for at, part in enumerate(wrap(one.beat.trouble, WIDTH - 4))]
     return lines
 
 
@@ -122,6 +126,7 @@ def _need(one: Need) -> list[str]:
         lines.append(f"            about {one.more_units:,} units more, at this effect")
     if any(one.unlabelled):
         lines.append(f"            no outcome from {one.unlabelled[0]:,} and {one.unlabelled[1]:,} units")
+    lines += [f"  ! {text}" for text in one.warnings]
     return lines
 
 

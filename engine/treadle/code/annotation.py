@@ -1,6 +1,7 @@
 """Whether a literal fits an annotation, by the annotation's text."""
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,35 +9,48 @@ if TYPE_CHECKING:
 
 _PLAIN: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 _LISTS = ("list", "List", "Sequence", "Iterable", "Collection", "tuple", "Tuple", "set", "Set")
-_ANNOTATED = re.compile(r"(?:\w+\.)?Annotated\[([^,]+), .*\)\]")
+_ANNOTATED = re.compile(r"(?:\w+\.)?Annotated\[(.+), (?:\w+\.)?\w+\(.*\)\]")
 _MAPS = ("dict", "Dict", "Mapping", "MutableMapping")
 
 
 def accepts(annotation: str, value: Any) -> bool | None:
     """True or False when the annotation says whether it takes the value, None when it does not say."""
-    import ast  # lazy: 5 ms that a run with nothing to do spares
-
     try:
-        return _accepts(ast.parse(annotation, mode="eval").body, value)
+        return _accepts(_parsed(annotation), value)
     except (SyntaxError, ValueError, RecursionError):
         return None
 
 
 def culprit(annotation: str, value: Any) -> tuple[str | int, ...]:
     """The path into a value that does not fit, to the innermost part that is to blame; () for the value itself."""
+    return _culprit(_parsed(annotation), value)
+
+
+@lru_cache(1000)  # many steps call one function
+def _parsed(annotation: str) -> "ast.expr":
     import ast  # lazy: 5 ms that a run with nothing to do spares
 
-    return _culprit(ast.parse(annotation, mode="eval").body, value)
+    return ast.parse(annotation, mode="eval").body
 
 
 def takes(annotation: str) -> str | None:
     """The parameter that holds the arguments of what a text names: `params` of Annotated[str, Takes("params")]."""
-    if "Takes(" not in annotation:
+    return _marked(annotation, "Takes")
+
+
+def checked_by(annotation: str) -> str | None:
+    """The function that judges values: `module:function` of Annotated[dict, Checked("module:function")]."""
+    return _marked(annotation, "Checked")
+
+
+def _marked(annotation: str, mark: str) -> str | None:
+    """The text that a mark holds."""
+    if f"{mark}(" not in annotation:
         return None
     import ast  # lazy: 5 ms that a run with nothing to do spares
 
     for node in ast.walk(ast.parse(annotation, mode="eval")):
-        if isinstance(node, ast.Call) and _last(node.func) == "Takes" and node.args:
+        if isinstance(node, ast.Call) and _last(node.func) == mark and node.args:
             return str(getattr(node.args[0], "value", "")) or None
     return None
 

@@ -7,7 +7,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import DecodeError, Struct, msgpack
 
@@ -15,9 +15,14 @@ from treadle.code import modules
 from treadle.code.summary import Summary
 from treadle.digest import of_bytes
 
-FORMAT = "1"  # of summaries and of what is derived from them; a change makes them be found anew, and no key differ
+if TYPE_CHECKING:
+    from treadle.code.live import Main
+
+MAIN = "__main__"
+FORMAT = "2"  # of summaries and of what is derived from them; a change makes them be found anew, and no key differ
 AT_REST = 2_000_000_000  # nanoseconds: what changed later than this before it was read may change again unseen
 LONG = 2_000  # characters from which on a source text is compressed
+LONGEST = 1_000  # characters of a text that may name a file
 NOT_CODE = frozenset(("__pycache__", "node_modules", "site-packages", "dist-packages"))
 
 Stat = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
@@ -53,9 +58,25 @@ class Files:
         self._found: dict[tuple[str, tuple[str, ...]], str | None] = {}
         self._words: dict[str, bool] = {}
         self._now = time.time_ns()
+        self._main: tuple[Main | None, str] | None = None
+
+    def main(self) -> "Main | None":
+        """What the program that runs defines itself, read once; None where it is the command line."""
+        if self._main is None:
+            from treadle.code.live import read_main  # lazy: the syntax tree, only for functions of the program itself
+
+            path, main = os.path.join(self.root, f"<{MAIN}>.py"), read_main()
+            self._main = main, path
+            if main is not None:
+                digest = of_bytes(main.text.encode("utf-8", "surrogatepass"))
+                self._contents[path] = digest
+                self._stats[path] = (len(main.text), 0, 0, int(digest[:15], 16))  # it has no file, and changes with it
+        return self._main[0]
 
     def find(self, module: str, folders: Sequence[str]) -> str | None:
         """The file of a module, the folder of a namespace package, or None; looked for once."""
+        if module == MAIN and self.main() is not None and self._main is not None:
+            return self._main[1]
         key = (module, tuple(folders))
         if key not in self._found:
             self._found[key] = found = modules.find(module, folders) if module else None
@@ -112,6 +133,11 @@ class Files:
         if word not in self._words:
             self._words[word] = self.inside(word, "") is not None and self.is_file(word)
         return self._words[word]
+
+    def file(self, text: str) -> str | None:
+        """The file of the project that a text names, relative to its root; None where it names none."""
+        short = len(text) < LONGEST and text.isprintable()
+        return self.inside(text, "") if short and self.named(text) else None
 
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""
@@ -174,6 +200,9 @@ class Files:
         from treadle.code.summarize import summarize  # lazy: the syntax tree, only for files that changed
 
         self.summarized += 1
+        main = self._main[0] if self._main is not None and self._main[1] == path else None
+        if main is not None:
+            data = main.text.encode("utf-8", "surrogatepass")
         made = summarize(_read(path) if data is None else data)
         self.memo.put(f"summary-{FORMAT}", digest, msgpack.encode(made.summary))
         for part, text in made.sources.items():

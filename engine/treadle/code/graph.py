@@ -131,10 +131,15 @@ class Graph:
         if relative:
             home = module if self.modules.is_package(module) else module.rpartition(".")[0]
             name = f"{home}.{name}" if name else home
+        while name and not loaded.endswith(".") and self.modules.find(name) is None and "." in name:
+            if self.modules.find(name.partition(".")[0]) is None:
+                break  # nothing of the project
+            name = name.rpartition(".")[0]
         if loaded.endswith(".") or not name:
             self._widen(module, f"package {name}", node, silent=True)
         elif self.modules.find(name) is not None:
             node.leads.append(f"{name}:*")
+            node.notes.append(f"{module} imports {name} by a text: all of it counts")
         else:
             node.third += third(name)
 
@@ -155,6 +160,9 @@ class Graph:
         elif kind == "module":
             node.leads.append(f"{module}:*")
             node.notes.append(f"{module} {words}, which cannot be followed: all of the module counts")
+        elif kind == "project":
+            node.leads.append(".*")
+            node.notes.append(f"{module} {words}: all of the project's code counts, and no module outside of it")
         elif kind == "package":
             node.leads.append(f"{package}.*")
             what = f"the package {package}" if package else "the project's code"
@@ -172,6 +180,9 @@ class Graph:
                 continue
             if self.modules.files.is_file(path):
                 node.opened.append(path)
+                if path.endswith(".py"):
+                    node.leads.append(".*")
+                    node.notes.append(f"{module} names the script {path}: all of the project's code counts")
             elif not self.modules.files.exists(path):
                 node.missing.append(path)
                 if opened.read:

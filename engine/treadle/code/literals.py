@@ -9,6 +9,7 @@ HERE = "@"  # the folder of the source file
 _FILE = "@@"  # the source file itself
 _JOINS = ("Path", "PurePath", "PosixPath", "join", "joinpath")
 _READS = ("open", "fopen", "loadtxt", "genfromtxt", "memmap")
+_LISTS = ("glob", "iglob", "rglob", "iterdir", "listdir", "scandir", "walk")
 _WRITES = ("savefig", "mkdir", "makedirs", "touch", "unlink", "remove", "rmtree")
 
 
@@ -68,6 +69,20 @@ def like_a_path(text: str) -> bool:
         return False
     last = text.rpartition("/")[2]
     return "." in last.strip(".") or ("/" in text and text.startswith(HERE))
+
+
+def listed(node: ast.Call) -> str:
+    """The literal folder or pattern whose files a call lists; empty for any other call."""
+    if last_name(node.func) not in _LISTS:
+        return ""
+    folder = None
+    if isinstance(node.func, ast.Attribute) and last_name(node.func.value) not in ("glob", "os"):
+        folder = joined(node.func.value)
+        if folder is None:
+            return ""  # a folder that is an input, or computed
+    pattern = joined(node.args[0]) if node.args else None
+    found = "/".join(part.lstrip(HERE).lstrip("/") for part in (folder, pattern) if part is not None)
+    return found if not (folder or pattern or "").startswith(("/", "~")) else ""
 
 
 def reads(node: ast.Call) -> bool:

@@ -11,6 +11,15 @@ MUTATORS = frozenset(
     ("append", "add", "update", "setdefault", "insert", "extend", "register", "pop", "remove", "clear", "subscribe")
 )
 _TEXT_AS_CODE = ("exec", "eval", "compile")
+SEARCHED = ["sys", "path"]
+LOADERS = ("import_module", "__import__", "run_module", "resolve_name")
+_RUNNER_WORDS = """
+    run Popen call check_call check_output getoutput getstatusoutput system popen execv execvp spawnv posix_spawn
+    create_subprocess_exec create_subprocess_shell
+"""
+RUNNERS = frozenset(_RUNNER_WORDS.split())
+RENAMED = ("importlib.import_module", "runpy.run_module", "runpy.run_path", "pkgutil.resolve_name")
+PROCESSES = ("subprocess", "os", "asyncio")
 
 
 class Names(Scoped):
@@ -45,7 +54,7 @@ class Names(Scoped):
         elif self.free(chain[0]):
             self.writes = True
             self.patches.add(".".join(chain[:-1]))
-            self._use(chain[:-1], node.lineno)
+            self._use(chain if chain == SEARCHED else chain[:-1], node.lineno)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         chain = _chain(node.value)
@@ -63,6 +72,11 @@ class Names(Scoped):
             self.writes = True
         if chain is not None and self._special(node, chain):
             return
+        if chain is not None and name in RUNNERS and (len(chain) == 1 or chain[0] in PROCESSES) and self.free(chain[0]):
+            self._command(node)
+        listed = literals.listed(node)
+        if listed:
+            self.unjoined.add(f"line {node.lineno} lists files by '{listed}'")
         path = literals.joined(node)
         if path is not None:
             self._path(path)
@@ -101,7 +115,17 @@ class Names(Scoped):
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         for alias in node.names:
-            self.inner.add((alias.asname or alias.name, Target(node.level, node.module or "", alias.name)))
+            target = Target(node.level, node.module or "", alias.name)
+            self.inner.add((alias.asname or alias.name, target))
+            self.renamed(alias.asname or alias.name, target)
+
+    def renamed(self, name: str, target: Target) -> None:
+        """What is known by its full name alone, under another: it cannot be seen where it is called."""
+        full = f"{target.module}.{target.name}"
+        if full == "sys.path":
+            self.wide.add("project changes where modules are looked for (sys.path)")
+        elif full in RENAMED and name != target.name:
+            self.wide.add(f"package calls {full} '{name}'")
 
     def _use(self, chain: list[str], line: int) -> None:
         if not self.free(chain[0]):
@@ -109,16 +133,20 @@ class Names(Scoped):
         self.uses.add(".".join(chain))
         if chain[:2] == ["sys", "modules"]:
             self.wide.add(f"package looks modules up in sys.modules in line {line}")
+        elif chain[:2] == SEARCHED:
+            self.wide.add(f"project changes where modules are looked for (sys.path) in line {line}")
 
     def _special(self, node: ast.Call, chain: list[str]) -> bool:
         """Calls that reach code by a text; True when nothing is left to look at."""
         name, line = chain[-1], node.lineno
         if not self.free(chain[0]):
             return False
-        if name in ("import_module", "__import__", "run_module"):
+        if name in LOADERS:
             self._load(node)
         elif name in ("spec_from_file_location", "walk_packages", "iter_modules", "run_path", "entry_points"):
             self.wide.add(f"package finds modules with {name} in line {line}")
+        elif name == "addsitedir":
+            self.wide.add(f"project changes where modules are looked for ({name}) in line {line}")
         elif len(chain) == 1 and name in _TEXT_AS_CODE:
             self.wide.add(f"module runs text as code with {name} in line {line}")
         elif chain in (["globals"], ["locals"], ["vars"]) and not node.args:
@@ -139,7 +167,7 @@ class Names(Scoped):
     def _load(self, node: ast.Call) -> None:
         first = node.args[0] if node.args else None
         if isinstance(first, ast.Constant) and isinstance(first.value, str):
-            self.loads.add(first.value)
+            self.loads.add(first.value.partition(":")[0])
             return
         prefix = ""
         start = first.values[0] if isinstance(first, ast.JoinedStr) and first.values else None
@@ -148,6 +176,17 @@ class Names(Scoped):
             prefix = start.value.rpartition(".")[0] + "."
         self.loads.add(prefix)
         self.wide.add(f"loads imports a module by a computed name in line {node.lineno}")
+
+    def _command(self, node: ast.Call) -> None:
+        """A command that code runs: the files that its words name, and the modules behind `-m`."""
+        texts = [each.value for part in node.args for each in ast.walk(part) if isinstance(each, ast.Constant)]
+        words = [word for text in texts if isinstance(text, str) for word in text.split()]
+        if not words and node.args and last_name(node.func) != getattr(node.func, "id", ""):
+            self.unjoined.add(f"line {node.lineno} runs a computed command")
+        for before, word in zip(["", *words], words, strict=False):
+            if before == "-m":
+                self.loads.add(word)
+            self._path(word)
 
     def _path(self, text: str) -> None:
         if not self._writing and literals.like_a_path(text):

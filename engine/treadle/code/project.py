@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from treadle.code import modules
 from treadle.code.closure import Closure, gather, of_command, watched
-from treadle.code.files import Files, Memo, unpacked
+from treadle.code.files import MAIN, Files, Memo, unpacked
 from treadle.code.followed import Followed
 from treadle.code.graph import Graph
 from treadle.code.library import Libraries
@@ -59,6 +59,17 @@ class Project:
         """What `module:function` offers; raises CodeError."""
         return self._signature(call)[0]
 
+    def lost(self, call: str) -> str:
+        """Why a function of the program that runs can be neither keyed nor given to a worker; empty where it can."""
+        module, name = _split(call)
+        main = self.files.main() if module == MAIN else None
+        return "" if main is None else main.lost.get(name.partition(".")[0], "")
+
+    def program(self) -> str:
+        """The functions of the program that runs as the text of a module, empty for the command line."""
+        main = self.files.main()
+        return "" if main is None else main.text
+
     def shape(self, call: str) -> str:
         """The digest of what `module:function` offers; when it changes a pipeline must be bound anew."""
         key = "\0".join((self.root, call, *self._paths))
@@ -100,6 +111,18 @@ class Project:
         """The source text of the definition with this digest, as it was read then; None when it is not known."""
         found = self._memo.get("source", digest)
         return unpacked(found) if found is not None else None
+
+    def difference(self, before: str | None, after: str | None, names: tuple[str, str]) -> list[str]:
+        """The lines of the unified difference of two definitions by their digests, None for one that is not there.
+
+        `names` say which is which. Empty when a source is not known.
+        """
+        from difflib import unified_diff  # lazy: only for what was changed
+
+        texts = [self.source(digest) if digest else "" for digest in (before, after)]
+        if texts[0] is None or texts[1] is None:
+            return []
+        return list(unified_diff(texts[0].splitlines(), texts[1].splitlines(), *names, lineterm=""))
 
     def environment(self, imports: Iterable[str], strict: bool = False) -> dict[str, str]:
         """The distributions that provide these top-level modules, or all that are installed, with their versions."""
@@ -145,6 +168,10 @@ class Project:
 
     def _locate(self, module: str) -> str:
         found = self.files.find(module, (self.root, *self._paths))
+        if module == MAIN and self.files.main() is None:
+            text = f"'{MAIN}' is the program that runs the pipeline, and this one has no functions of its own"
+            hint = "call treadle.run in the script or notebook that has it, or put the function into a module"
+            raise CodeError("main-function", text, hint)
         if found is not None and found.endswith(".py"):
             return found
         return modules.locate(module, self.root, self._paths)  # which says what is wrong
@@ -154,7 +181,8 @@ class Project:
             path = self._locate(module)
             relative = os.path.relpath(path, self.root)
             shown = path if relative.startswith("..") else relative
-            self._trees[module] = (modules.read_tree(path, shown), shown, path.endswith("__init__.py"), path)
+            text = self.program().encode("utf-8", "surrogatepass") if module == MAIN else None
+            self._trees[module] = (modules.read_tree(path, shown, text), shown, path.endswith("__init__.py"), path)
         return self._trees[module]
 
 

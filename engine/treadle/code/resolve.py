@@ -116,7 +116,7 @@ class Resolver:
     def attribute(self, user: str, module: str, chain: Sequence[str], node: Node) -> None:
         """Lead to an attribute of a followed module: a definition, a module of the package, or all of it."""
         node.leads.append(module)
-        if not chain:
+        if not chain or chain[0] == "__dict__":
             node.leads.append(f"{module}:*")
             if self._modules.is_package(module):
                 node.leads.append(f"{module}.*")

@@ -53,7 +53,8 @@ class _Module:
     def summarized(self) -> Summarized:
         for statement in _statements(self._tree.body, ()):
             self._sort(statement)
-        definitions = {name: self._definition(found, self._targets.get(name, ())) for name, found in self._named()}
+        targets = self._targets
+        definitions = {name: self._definition(found, targets.get(name, ()), name) for name, found in self._named()}
         summary = Summary(
             definitions=definitions,
             effects=self._definition(self._effects) if self._effects else None,
@@ -110,7 +111,9 @@ class _Module:
         if statement.tests:  # which branch is taken counts, so the name is more than an alias
             self._bound.setdefault(name, []).append(statement)
 
-    def _definition(self, statements: Sequence[_Statement], targets: Sequence[Target] = ()) -> Definition:
+    def _definition(
+        self, statements: Sequence[_Statement], targets: Sequence[Target] = (), known_as: str = ""
+    ) -> Definition:
         names = Names(self._walrus)
         nodes: list[ast.AST] = []
         triggers: set[str] = set()
@@ -121,6 +124,8 @@ class _Module:
                 names.visit(node)
             if not own:
                 triggers |= _triggers(statement.node)
+        for target in targets:
+            names.renamed(known_as, target)
         parts = [digest_of(nodes, self._docstrings)]
         parts += [f"{target.level} {target.module} {target.name}" for target in targets]
         digest = parts[0] if len(parts) == 1 else of_value(parts)

@@ -158,7 +158,7 @@ class RolloutLog:
             assert tally is not None
             moment = int((assigned - self._base) * 1e6)
             ties, last = (ties + 1 if moment == last else 0), moment
-            self._ready.append(_unit(tally, moment * TIES + ties, self._spec))
+            self._ready.append(_unit(name, tally, moment * TIES + ties, self._spec))
             self._limits.judge(assigned, tally.arm, {m: _mean(v) for m, v in tally.values.items()})
             self._forget(name, tally)
         del self._due[:count]
@@ -174,7 +174,7 @@ class RolloutLog:
                 self._requests.pop(request, None)
 
 
-def _unit(tally: Tally, order: int, spec: RolloutSpec) -> Unit:
+def _unit(name: str, tally: Tally, order: int, spec: RolloutSpec) -> Unit:
     guards = {guard.metric for guard in spec.guardrails if guard.harm is not None}
     known = tally.values.get(spec.success.metric)
     return Unit(
@@ -184,6 +184,7 @@ def _unit(tally: Tally, order: int, spec: RolloutSpec) -> Unit:
         assigned=tally.assigned,
         outcome=_mean(known) if known else None,
         guards={metric: _mean(tally.values[metric]) for metric in guards if tally.values.get(metric)},
+        cluster="" if spec.switchback is None else name.rpartition("@")[0],
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import structs
 
-from treadle.document.rollout import problems, resolve
+from treadle.document.rollout import mistakes, resolve
 from treadle.domain import model as registry
 from treadle.domain.loop import KeptRollout
 from treadle.domain.model import CHALLENGER, CHAMPION, ModelVersion
@@ -47,6 +47,8 @@ def begin(store: Store, name: str, floor: float, now: float) -> KeptRollout | No
         barred = [_barred(store, entry) for entry in entries.values()]
         others = [kept.rollout for kept in store.rollouts.of(name)]
         begun = machine.begin(new, others, barred, now)
+        if reason := _incompatible(store.models.get(name, new.champion), version):
+            begun = machine.Refusal(reason)
         if isinstance(begun, machine.Refusal):
             _note(store, "rollout.refuse", name, version.version, {"reason": begun.reason}, now)
             return None
@@ -74,7 +76,7 @@ def waiting(store: Store, name: str) -> ModelVersion | None:
         return None
     version = store.models.get(name, number)
     terms = version.card.get("rollout") if version is not None else None
-    return version if terms and not problems(terms) else None
+    return version if terms and not mistakes(terms) else None
 
 
 def turn(store: Store, kept: KeptRollout, evidence: Evidence, now: float) -> KeptRollout:
@@ -216,6 +218,22 @@ def _new(store: Store, version: ModelVersion, now: float) -> Rollout:
         spec=resolve(version.card["rollout"]),
         state=RolloutState(),
     )
+
+
+def _incompatible(champion: ModelVersion | None, challenger: ModelVersion) -> str:
+    """Why requests to the champion cannot be answered by the challenger, in words, or ""."""
+    if champion is None or not champion.signature.inputs:
+        return ""
+    known = {field.name: field for field in champion.signature.inputs}
+    for field in challenger.signature.inputs:
+        before = known.get(field.name)
+        if before is None and field.required:
+            return f"version {challenger.version} needs '{field.name}', which requests to the champion do not carry"
+        if before is not None and before.dtype != field.dtype:
+            return (
+                f"'{field.name}' is {field.dtype} for version {challenger.version} and {before.dtype} for the champion"
+            )
+    return ""
 
 
 def _barred(store: Store, entry: registry.Quarantine) -> Quarantine:

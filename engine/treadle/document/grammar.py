@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from treadle import quantity
 from treadle.document.parse import Node
@@ -66,6 +67,10 @@ class Map(Struct, frozen=True):
     fields: dict[str, Field]
     one_of: tuple[str, ...] = ()
     others: "Grammar | None" = None
+    required: tuple[str, ...] = ()  # what the fields say; gathered once, since there are 100,000 steps to check
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "required", tuple(key for key, field in self.fields.items() if field.required))
 
 
 class OneOf(Struct, frozen=True):
@@ -111,84 +116,100 @@ def json_schema(grammar: Grammar, title: str, description: str, address: str) ->
 
 
 def _check(node: Node, grammar: Grammar, path: str, name: str, out: list[Problem]) -> None:
-    if len(out) >= MOST or isinstance(grammar, Anything):
-        return
-    if isinstance(grammar, OneOf):
-        chosen = {"scalar": grammar.scalar, "list": grammar.list, "map": grammar.map}[node.kind]
-        if chosen is None:
-            out.append(_wrong(node, _expected(grammar), path, name))
-        else:
-            _check(node, chosen, path, name, out)
-    elif isinstance(grammar, Scalar):
-        _check_scalar(node, grammar, path, name, out)
-    elif isinstance(grammar, ListOf):
-        if node.kind != "list":
-            out.append(_wrong(node, _expected(grammar), path, name))
-            return
-        if len(node.value) < grammar.least:
-            out.append(Problem("bad-value", f"{name} needs at least {grammar.least} items", node.at(path)))
-        for item in node.value:
-            _check(item, grammar.item, path, f"an item of {name}", out)
-    elif node.kind != "map":
-        out.append(_wrong(node, "a map", path, name))
-    elif isinstance(grammar, MapOf):
-        _check_map_of(node, grammar, path, name, out)
+    if len(out) < MOST:
+        _CHECKS[type(grammar)](node, grammar, path, name, out)
+
+
+def _check_one_of(node: Node, grammar: OneOf, path: str, name: str, out: list[Problem]) -> None:
+    chosen: Grammar | None = getattr(grammar, node.kind)
+    if chosen is None:
+        out.append(_wrong(node, _expected(grammar), path, name))
     else:
-        _check_map(node, grammar, path, name, out)
+        _CHECKS[type(chosen)](node, chosen, path, name, out)
+
+
+def _check_list(node: Node, grammar: ListOf, path: str, name: str, out: list[Problem]) -> None:
+    if node.kind != "list":
+        out.append(_wrong(node, _expected(grammar), path, name))
+        return
+    if len(node.value) < grammar.least:
+        out.append(Problem("bad-value", f"{name} needs at least {grammar.least} items", node.at(path)))
+    for item in node.value:
+        _check(item, grammar.item, path, f"an item of {name}", out)
 
 
 def _check_map_of(node: Node, grammar: MapOf, path: str, name: str, out: list[Problem]) -> None:
+    if node.kind != "map":
+        out.append(_wrong(node, "a map", path, name))
+        return
     if len(node.value) < grammar.least:
         out.append(Problem("bad-value", f"{name} needs at least {grammar.least} entries", node.at(path)))
+    value, reserved, matches = grammar.value, grammar.reserved, _matcher(grammar.pattern)
     for key, child in node.value.items():
-        place = node.keys[key]
-        if grammar.pattern and not _matches(grammar.pattern, key):
+        if not matches(key):
+            place = node.keys[key]
             text = f"'{key[:80]}' is not {grammar.says}"
             out.append(Problem("bad-name", text, place.at(path), length=place.length))
-        elif key in grammar.reserved:
+        elif key in reserved:
+            place = node.keys[key]
             text = f"'{key}' is a word of the format and cannot be a name here"
             out.append(Problem("reserved-name", text, place.at(path), "choose another name", length=place.length))
-        _check(child, grammar.value, path, f"'{key[:80]}'", out)
+        _check(child, value, path, f"'{key[:80]}'", out)
 
 
 def _check_map(node: Node, grammar: Map, path: str, name: str, out: list[Problem]) -> None:
+    if node.kind != "map":
+        out.append(_wrong(node, "a map", path, name))
+        return
+    fields = grammar.fields
     for key, child in node.value.items():
         if len(out) >= MOST:
             return
-        field = grammar.fields.get(key)
+        field = fields.get(key)
         if field is not None:
-            _check(child, field.grammar, path, f"'{key}'", out)
+            inner = field.grammar
+            _CHECKS[type(inner)](child, inner, path, f"'{key}'", out)
         elif grammar.others is not None:
             _check(child, grammar.others, path, f"'{key[:80]}'", out)
         else:
             place = node.keys[key]
-            hint = did_you_mean(key, grammar.fields)
+            hint = did_you_mean(key, fields)
             out.append(
                 Problem("unknown-key", f"{name} has no key '{key[:80]}'", place.at(path), hint, length=place.length)
             )
-    for key, field in grammar.fields.items():
-        if field.required and key not in node.value:
-            out.append(Problem("missing-key", f"{name} needs the key '{key}'", node.at(path), field.description))
+    for key in grammar.required:
+        if key not in node.value:
+            hint = fields[key].description
+            out.append(Problem("missing-key", f"{name} needs the key '{key}'", node.at(path), hint))
     if grammar.one_of:
-        present = [key for key in grammar.one_of if key in node.value]
-        listed = " or ".join(f"'{key}'" for key in grammar.one_of)
-        if not present:
-            out.append(Problem("missing-key", f"{name} needs {listed}", node.at(path)))
-        for key in present[1:]:
-            place = node.keys[key]
-            text = f"{name} has both '{present[0]}' and '{key}'"
-            out.append(Problem("conflicting-keys", text, place.at(path), f"keep one of {listed}", length=place.length))
+        _check_one_key(node, grammar, path, name, out)
+
+
+def _check_one_key(node: Node, grammar: Map, path: str, name: str, out: list[Problem]) -> None:
+    present = [key for key in grammar.one_of if key in node.value]
+    if len(present) == 1:
+        return
+    listed = " or ".join(f"'{key}'" for key in grammar.one_of)
+    if not present:
+        out.append(Problem("missing-key", f"{name} needs {listed}", node.at(path)))
+    for key in present[1:]:
+        place = node.keys[key]
+        text = f"{name} has both '{present[0]}' and '{key}'"
+        out.append(Problem("conflicting-keys", text, place.at(path), f"keep one of {listed}", length=place.length))
 
 
 def _check_scalar(node: Node, grammar: Scalar, path: str, name: str, out: list[Problem]) -> None:
     value = node.value
-    if node.kind != "scalar" or not _is_a(value, grammar.types):
+    if type(value) is str and not grammar.choices and grammar.longest is None and "string" in grammar.types:
+        if _matcher(grammar.pattern)(value):
+            return  # as nearly all of a file
+    elif node.kind != "scalar" or not _is_a(value, grammar.types):
         out.append(_wrong(node, _expected(grammar), path, name, grammar.code))
         return
     text = ""
     if grammar.choices and not any(value == choice and type(value) is type(choice) for choice in grammar.choices):
         text = f"{name} is one of {', '.join(map(str, grammar.choices))}, not {_shown(node)}"
-    elif isinstance(value, str) and grammar.pattern and not _matches(grammar.pattern, value):
+    elif isinstance(value, str) and grammar.pattern and not _matcher(grammar.pattern)(value):
         text = f"{_shown(node)} is not {grammar.says}"
     elif isinstance(value, str) and grammar.longest is not None and len(value) > grammar.longest:
         text = f"{name} has at most {grammar.longest} characters"
@@ -200,6 +221,20 @@ def _check_scalar(node: Node, grammar: Scalar, path: str, name: str, out: list[P
     if text:
         hint = did_you_mean(value, map(str, grammar.choices)) if grammar.choices and isinstance(value, str) else ""
         out.append(Problem(grammar.code, text, node.at(path), hint, length=node.length))
+
+
+def _check_nothing(node: Node, grammar: Anything, path: str, name: str, out: list[Problem]) -> None:
+    """Anything goes."""
+
+
+_CHECKS: dict[type, Callable[[Node, Any, str, str, list[Problem]], None]] = {
+    Scalar: _check_scalar,
+    ListOf: _check_list,
+    MapOf: _check_map_of,
+    Map: _check_map,
+    OneOf: _check_one_of,
+    Anything: _check_nothing,
+}
 
 
 def _wrong(node: Node, expected: str, path: str, name: str, code: str = "") -> Problem:
@@ -243,13 +278,15 @@ def _is_a(value: Any, types: tuple[str, ...]) -> bool:
     return "number" in types or "integer" in types
 
 
-_compiled: dict[str, Callable[[str], Any]] = {}
+_matchers: dict[str, Callable[[str], Any]] = {"": lambda text: True}
 
 
-def _matches(pattern: str, text: str) -> bool:
-    if pattern not in _compiled:
-        _compiled[pattern] = re.compile(pattern.replace("$", r"\Z")).search
-    return bool(_compiled[pattern](text))
+def _matcher(pattern: str) -> Callable[[str], Any]:
+    """What says whether a text is of a pattern; compiled when first asked for."""
+    found = _matchers.get(pattern)
+    if found is None:
+        found = _matchers[pattern] = re.compile(pattern.replace("$", r"\Z")).search
+    return found
 
 
 # rendering
@@ -286,9 +323,8 @@ def _render_map(grammar: Map) -> dict[str, Any]:
     }
     rendered: dict[str, Any] = {"type": "object", "properties": properties}
     rendered["additionalProperties"] = False if grammar.others is None else _render(grammar.others)
-    required = [key for key, field in grammar.fields.items() if field.required]
-    if required:
-        rendered["required"] = required
+    if grammar.required:
+        rendered["required"] = list(grammar.required)
     if grammar.one_of:
         rendered["oneOf"] = [{"required": [key]} for key in grammar.one_of]
     return rendered

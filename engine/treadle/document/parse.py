@@ -20,9 +20,12 @@ LONGEST_LINE = 1_000_000
 MOST_NODES = 5_000_000
 MOST_PROBLEMS = 100
 _Parser: Any = getattr(yaml, "CSafeLoader", None) or yaml.SafeLoader  # for its events; it loads nothing
+_STARTS = frozenset((yaml.MappingStartEvent, yaml.SequenceStartEvent))
+_DROPPED = "\0"  # stands for a key that may not be
 _INT = re.compile(r"^(?:[-+]?[0-9]{1,4000}|0o[0-7]{1,4000}|0x[0-9a-fA-F]{1,4000})$")
 _FLOAT = re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
-_SPECIAL = {
+_NUMERIC = frozenset("-+.0123456789")
+_SPECIAL: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -30,6 +33,7 @@ _SPECIAL = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
+_NO_KEYS: dict[str, "Node"] = {}  # one for all that have none
 
 
 class Node(Struct, gc=False):
@@ -116,70 +120,89 @@ class _Builder:
         return root
 
     def walk(self, get: Any) -> Node:
-        stack: list[tuple[Node, str | None, str | None, int]] = []  # container, pending key, anchor, count at start
+        scalars, starts, aliases = yaml.ScalarEvent, _STARTS, yaml.AliasEvent
+        around: list[tuple[Node | None, str | None, str | None, int]] = []
+        box: Node | None = None  # the open map or list, with the key that waits for its value,
+        key: str | None = None
+        anchor: str | None = None  # its anchor,
+        before = 0  # and the count of nodes before it
         while True:
             event = get()
-            if isinstance(event, yaml.ScalarEvent):
+            kind = type(event)  # far cheaper than isinstance, and libyaml's events have no subclasses
+            if kind is scalars:
                 node = self.scalar(event)
-                self.remember(event.anchor, node, 1)
-            elif isinstance(event, yaml.AliasEvent):
-                node = self.alias(event)
-            elif isinstance(event, yaml.CollectionStartEvent):
-                mark: Any = event.start_mark
-                self.tag(event)
-                kind = "map" if isinstance(event, yaml.MappingStartEvent) else "list"
-                value: Any = {} if kind == "map" else []
-                stack.append((Node(kind, value, mark.line + 1, mark.column + 1, 1, {}), None, event.anchor, self.count))
-                if len(stack) > DEEPEST:
-                    text = f"this is nested more than {DEEPEST} levels deep"
-                    raise _Refused(Problem("too-deep", text, self.where(mark)))
-                self.counted(1, mark)
+            elif kind in starts:
+                around.append((box, key, anchor, before))
+                before, box, key, anchor = self.count, self.container(event, len(around)), None, event.anchor
                 continue
+            elif kind is aliases:
+                node = self.alias(event)
             else:  # the end of a map or list
-                node, _, anchor, before = stack.pop()
-                self.remember(anchor, node, self.count - before)
-            if not stack:
+                assert box is not None
+                node = box
+                if anchor is not None:
+                    self.anchors[anchor] = (node, self.count - before)
+                box, key, anchor, before = around.pop()
+            if box is None:
                 return node
-            self.place(stack, node)
+            if box.kind == "list":
+                box.value.append(node)
+            elif key is None:
+                key = self.key(box, node)
+            else:
+                if key is not _DROPPED:
+                    box.value[key] = node
+                key = None
 
-    def place(self, stack: list[tuple[Node, str | None, str | None, int]], node: Node) -> None:
-        container, key, anchor, before = stack[-1]
-        if container.kind == "list":
-            container.value.append(node)
-        elif key is None:
-            stack[-1] = (container, self.key(container, node), anchor, before)
-        else:
-            if not key.startswith("\0"):
-                container.value[key] = node
-            stack[-1] = (container, None, anchor, before)
+    def container(self, event: Any, depth: int) -> Node:
+        """An empty map or list; refused where it lies too deep."""
+        mark = event.start_mark
+        if event.tag:
+            self.tag(event)
+        if depth > DEEPEST:
+            text = f"this is nested more than {DEEPEST} levels deep"
+            raise _Refused(Problem("too-deep", text, self.where(mark)))
+        self.counted(1, mark)
+        if type(event) is yaml.MappingStartEvent:
+            return Node("map", {}, mark.line + 1, mark.column + 1, 1, {})
+        return Node("list", [], mark.line + 1, mark.column + 1, 1, _NO_KEYS)
 
     def key(self, container: Node, node: Node) -> str:
         """The key as text; one that may not stand is reported and its value dropped."""
-        where = node.at(self.path)
         if node.kind != "scalar":
-            self.report(Problem("bad-key", "a key is a plain word, not a list or a map", where))
-            return "\0"
-        name = node.value if isinstance(node.value, str) else _spelled(node.value)
+            self.report(Problem("bad-key", "a key is a plain word, not a list or a map", node.at(self.path)))
+            return _DROPPED
+        name: str = node.value if type(node.value) is str else _spelled(node.value)
         if name == "<<":
             hint = "write the keys out; `defaults:` serves all steps"
-            self.report(Problem("merge-key", "merge keys are not part of YAML 1.2", where, hint, length=2))
-            return "\0"
+            problem = Problem("merge-key", "merge keys are not part of YAML 1.2", node.at(self.path), hint, length=2)
+            self.report(problem)
+            return _DROPPED
         if name in container.keys:
             first = Related("first here", container.keys[name].at(self.path))
             text = f"'{name[:80]}' stands twice"
             hint = "keep one of them, or rename one"
+            where = node.at(self.path)
             self.report(Problem("duplicate-key", text, where, hint, related=(first,), length=node.length))
-            return "\0"
+            return _DROPPED
         container.keys[name] = node
         return name
 
     def scalar(self, event: Any) -> Node:
-        mark, end = event.start_mark, event.end_mark
-        self.counted(1, mark)
-        self.tag(event)
-        length = end.column - mark.column if end.line == mark.line else 1
-        value = _scalar(event.value) if event.implicit[0] and not event.tag else event.value
-        return Node("scalar", value, mark.line + 1, mark.column + 1, max(1, length))
+        mark, end, value = event.start_mark, event.end_mark, event.value
+        line, column = mark.line, mark.column
+        self.count += 1
+        if self.count > MOST_NODES:
+            self.counted(0, mark)
+        if event.tag:
+            self.tag(event)
+        elif event.implicit[0] and (value in _SPECIAL or value[0] in _NUMERIC):
+            value = _scalar(value)
+        length = end.column - column if end.line == line else 1
+        node = Node("scalar", value, line + 1, column + 1, length or 1, _NO_KEYS)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (node, 1)
+        return node
 
     def alias(self, event: Any) -> Node:
         if event.anchor not in self.anchors:
@@ -189,10 +212,6 @@ class _Builder:
         self.counted(size, event.start_mark)
         return node
 
-    def remember(self, anchor: str | None, node: Node, size: int) -> None:
-        if anchor is not None:
-            self.anchors[anchor] = (node, size)
-
     def counted(self, more: int, mark: Any) -> None:
         self.count += more
         if self.count > MOST_NODES or (self.anchors and more > 1 and self.count > 100_000):
@@ -200,7 +219,7 @@ class _Builder:
             raise _Refused(Problem("too-large", text, self.where(mark), "write the values out"))
 
     def tag(self, event: Any) -> None:
-        if event.tag and event.tag not in ("!", "tag:yaml.org,2002:str"):
+        if event.tag not in ("!", "tag:yaml.org,2002:str"):
             text = f"the tag '{event.tag[:60]}' is not known here"
             self.report(Problem("unknown-tag", text, self.where(event.start_mark), "remove the tag"))
 
@@ -254,12 +273,10 @@ def _syntax(error: "yaml.MarkedYAMLError", path: str) -> Problem:
 def _scalar(text: str) -> Any:
     if text in _SPECIAL:
         return _SPECIAL[text]
-    first = text[0]
-    if first in "-+.0123456789":
-        if _INT.match(text):
-            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-        if len(text) < 400 and _FLOAT.match(text):
-            return float(text)
+    if _INT.match(text):
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if len(text) < 400 and _FLOAT.match(text):
+        return float(text)
     return text
 
 

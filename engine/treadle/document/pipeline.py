@@ -157,16 +157,24 @@ BUDGET = Map(
         "runs": Field(COUNT, "How many runs it may hold.", 3, True),
     }
 )
+CAUSES = {
+    "drift": Field(NAME, "Fires when this monitor step alarms.", "monitor"),
+    "performance": Field(TEXT, "Fires when this expression over metrics is true.", "mae > 1.1 * reference.mae"),
+    "cron": Field(TEXT, "Fires at these times.", "0 3 * * *"),
+    "files": Field(REFERENCE, "Fires when this data entry changes.", "data.trips"),
+    "webhook": Field(NAME, "Fires when this name is posted to.", "retrain"),
+    "pipeline": Field(TEXT, "Fires when this other pipeline has run.", "pipelines/features.yaml"),
+}
+OF_CAUSES = {
+    "timezone": Field(TEXT, "The time zone of cron.", "Europe/Berlin"),
+    "debounce": Field(DURATION, "How long files must be quiet.", "2s"),
+}
+CAUSE = Map({**CAUSES, **OF_CAUSES}, one_of=tuple(CAUSES))
 TRIGGER = Map(
     {
-        "drift": Field(NAME, "Fires when this monitor step alarms.", "monitor"),
-        "performance": Field(TEXT, "Fires when this expression over metrics is true.", "mae > 1.1 * reference.mae"),
-        "cron": Field(TEXT, "Fires at these times.", "0 3 * * *"),
-        "files": Field(REFERENCE, "Fires when this data entry changes.", "data.trips"),
-        "webhook": Field(NAME, "Fires when this name is posted to.", "retrain"),
-        "pipeline": Field(TEXT, "Fires when this other pipeline has run.", "pipelines/features.yaml"),
-        "timezone": Field(TEXT, "The time zone of cron.", "Europe/Berlin"),
-        "debounce": Field(DURATION, "How long files must be quiet.", "2s"),
+        **CAUSES,
+        "any": Field(ListOf(CAUSE, 1), "Fires for any of these, which share what follows.", [{"drift": "monitor"}]),
+        **OF_CAUSES,
         "cooldown": Field(DURATION, "The least time between two runs of this trigger.", "1h"),
         "max_per_day": Field(COUNT, "The most runs in a day.", 4),
         "budget": Field(BUDGET, "The most runs in a span of time.", {"per": "7d", "runs": 3}),
@@ -183,7 +191,7 @@ TRIGGER = Map(
             {"backoff": "6h", "max": 3},
         ),
     },
-    one_of=("drift", "performance", "cron", "files", "webhook", "pipeline"),
+    one_of=(*CAUSES, "any"),
 )
 PIPELINE = Map(
     {

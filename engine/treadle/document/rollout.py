@@ -3,10 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import json
-
 from treadle import quantity
-from treadle.document import grammar
 from treadle.document.grammar import (
     BOOL,
     DURATION,
@@ -20,7 +17,7 @@ from treadle.document.grammar import (
     OneOf,
     Scalar,
 )
-from treadle.document.parse import parse
+from treadle.document.mistakes import Path, find
 from treadle.domain.rollout import (
     After,
     Enrolment,
@@ -32,6 +29,7 @@ from treadle.domain.rollout import (
     Switchback,
     Undo,
 )
+from treadle.errors import Mistake
 
 COUNT = Scalar(("integer",), least=0)
 UNBOUNDED = 1e300  # a range for outcomes without one
@@ -53,6 +51,7 @@ SUCCESS = {
     "margin": Field(Scalar(("number",), least=0), "How much worse still counts as not inferior.", 0.005),
     "alpha": ALPHA,
     "maturity": Field(DURATION, "How long after its assignment a unit's outcome is final.", "2h"),
+    "blocks": Field(DURATION, "Judge counts of windows of this length instead of single units.", "10m"),
     **SCALE,
 }
 SWITCHBACK = Map(
@@ -144,19 +143,10 @@ ROLLOUT = Map(
 )
 
 
-def problems(block: Any) -> list[str]:
-    """Everything that is wrong with a block, each in a sentence with its hint; [] when it can be resolved."""
-    try:
-        text = json.encode(block)
-    except TypeError as error:
-        return [f"rollout: {error}"]
-    node, found = parse(text, "rollout")
-    if node is not None and not found:
-        found = grammar.check(node, ROLLOUT, "rollout")
-    if found:
-        named = [problem.text.replace("the file", "rollout") for problem in found]
-        return [f"{text} ({p.hint})" if p.hint else text for text, p in zip(named, found, strict=True)]
-    return list(_meaning(block))
+def mistakes(block: Any) -> list[Mistake]:
+    """Everything that is wrong with a block, each with its place in it; [] when it can be resolved."""
+    found = find(block, ROLLOUT, "rollout")
+    return found or list(_meaning(block))
 
 
 def resolve(block: dict[str, Any]) -> RolloutSpec:
@@ -189,44 +179,82 @@ def resolve(block: dict[str, Any]) -> RolloutSpec:
     )
 
 
-def _meaning(block: dict[str, Any]) -> Iterator[str]:
+def _meaning(block: dict[str, Any]) -> Iterator[Mistake]:
     """What each part allows and all together does not."""
+    inside: Path = ("success",) if "success" in block else ()
     goal = {**{key: block[key] for key in SUCCESS if key in block}, **block.get("success", {})}
     if "metric" not in goal:
-        yield "rollout names no metric (rollout: {metric: the outcome that decides})"
+        yield Mistake(inside, "rollout names no metric", "metric: the outcome that decides")
     if goal.get("goal") == "non_inferior" and not goal.get("margin"):
-        yield "the goal non_inferior needs a margin above 0: how much worse is still good enough"
-    for part in (goal, *block.get("guardrails", ())):
-        span = part.get("range")
-        if span is not None and (len(span) != 2 or not span[0] < span[1]):
-            yield f"range of {part.get('metric')} is {span}: write the least and the greatest outcome"
-        if part.get("kind") == "bounded" and span is None:
-            yield f"{part.get('metric')} is bounded: write its range, such as [0, 5]"
-    for guard in block.get("guardrails", ()):
+        where = (*inside, "goal") if "goal" in block.get("success", {}) else ("goal",)
+        yield Mistake(where, "the goal non_inferior needs a margin above 0", "margin: how much worse is still good")
+    if "blocks" in goal:
+        where = (*inside, "blocks") if "blocks" in block.get("success", {}) else ("blocks",)
+        yield from _blocks(goal, where)
+    guards = block.get("guardrails", ())
+    for path, part in ((inside, goal), *((("guardrails", at), guard) for at, guard in enumerate(guards))):
+        yield from _range(path, part)
+    for at, guard in enumerate(guards):
         if not {"max", "min", "max_ratio", "harm"} & set(guard):
-            yield f"the guardrail {guard['metric']} needs max, min, max_ratio or harm"
+            yield Mistake(("guardrails", at), f"the guardrail {guard['metric']} needs max, min, max_ratio or harm")
         if "harm" in guard and {"max", "min", "max_ratio"} & set(guard):
-            yield f"the guardrail {guard['metric']} has harm and a limit: write two guardrails"
+            text = f"the guardrail {guard['metric']} has harm and a limit"
+            yield Mistake(("guardrails", at), text, "write two guardrails")
     yield from _orders(block)
+    yield from _roles(block)
 
 
-def _orders(block: dict[str, Any]) -> Iterator[str]:
+def _blocks(goal: dict[str, Any], where: Path) -> Iterator[Mistake]:
+    """Counts of windows say whether two rates differ, and nothing of margins or of what is no rate."""
+    if not _seconds(goal["blocks"]):
+        yield Mistake(where, "blocks of no length hold nothing", "give a length, such as 10m")
+    elif goal.get("goal") == "non_inferior" or goal.get("margin"):
+        yield Mistake(where, "blocks test for any difference, not for a margin", "leave `blocks` out")
+    elif goal.get("kind", "bernoulli") != "bernoulli" or goal.get("range", [0, 1]) != [0, 1]:
+        yield Mistake(where, "blocks count what did or did not happen", "kind: bernoulli, or leave `blocks` out")
+
+
+def _range(path: Path, part: dict[str, Any]) -> Iterator[Mistake]:
+    span = part.get("range")
+    if span is not None and (len(span) != 2 or not span[0] < span[1]):
+        text = f"range of {part.get('metric')} is {span}"
+        yield Mistake((*path, "range"), text, "write the least and the greatest outcome")
+    if part.get("kind") == "bounded" and span is None:
+        yield Mistake((*path, "kind"), f"{part.get('metric')} is bounded and has no range", "such as range: [0, 5]")
+
+
+def _orders(block: dict[str, Any]) -> Iterator[Mistake]:
     metrics = [(guard["metric"], "harm" in guard) for guard in block.get("guardrails", ())]
     for metric, harm in sorted({pair for pair in metrics if metrics.count(pair) > 1}):
-        yield f"two guardrails {'test' if harm else 'limit'} {metric}: join them"
+        again = len(metrics) - 1 - metrics[::-1].index((metric, harm))
+        text = f"two guardrails {'test' if harm else 'limit'} {metric}"
+        yield Mistake(("guardrails", again), text, "join them")
     for name, shares in (
         ("steps", [step["enrol"] for step in block.get("steps", ())]),
         ("ramp", block.get("ramp", ())),
     ):
         found = [quantity.share(share) for share in shares]
         if found != sorted(set(found)) or 0.0 in found:
-            yield f"the shares of {name} must grow, from above 0: units never go back"
-    if any("until" in step for step in block.get("steps", ())[:-1]):
-        yield "only the last step may wait `until: decided`"
-    limits = _times(block.get("limits", {}))
-    made = Limits(**limits)
+            yield Mistake((name,), f"the shares of {name} must grow, from above 0", "units never go back")
+    for at, step in enumerate(block.get("steps", ())[:-1]):
+        if "until" in step:
+            yield Mistake(("steps", at, "until"), "only the last step may wait `until: decided`")
+    made = Limits(**_times(block.get("limits", {})))
     if made.min_duration > made.max_duration or made.min_units > made.max_units:
-        yield "limits: a least value is above its greatest (min_duration is 1d, max_duration 14d unless given)"
+        hint = "min_duration is 1d, max_duration 14d, min_units 1000 and max_units 200000 unless given"
+        yield Mistake(("limits",), "limits: a least value is above its greatest", hint)
+
+
+def _roles(block: dict[str, Any]) -> Iterator[Mistake]:
+    """The two aliases may be written down, and have one name each: gates, monitors and servers know them by it."""
+    for role in ("champion", "challenger"):
+        given = block.get(role, role)
+        if given.rpartition("@")[2] != role:
+            hint = f"write {role}: {role}, or leave it out; models promote NAME VERSION moves the alias"
+            yield Mistake((role,), f"the {role} of a rollout is always the alias '{role}'", hint)
+    if block.get("target", "local") != "local":
+        text = f"`treadle up` moves no traffic on {block['target']}"
+        yield Mistake(("target",), text, "target: local, or leave it out")
 
 
 def _success(block: dict[str, Any]) -> Success:
@@ -237,8 +265,9 @@ def _success(block: dict[str, Any]) -> Success:
 def _scale(part: dict[str, Any]) -> dict[str, Any]:
     """`kind`, `range` and `better` as the fields of the types."""
     found = {key: value for key, value in part.items() if key not in SCALE}
-    if "maturity" in found:
-        found["maturity"] = _seconds(found["maturity"])
+    for key in ("maturity", "blocks"):
+        if key in found:
+            found[key] = _seconds(found[key])
     continuous = part.get("kind") == "continuous"
     low, high = part.get("range", (-UNBOUNDED, UNBOUNDED) if continuous else (0.0, 1.0))
     better = part.get("better", "higher") == "higher"

@@ -44,6 +44,7 @@ class Beat(Struct, frozen=True, kw_only=True):
     server_pid: int = 0
     hooks: str = ""  # where triggers are posted
     said: tuple[str, ...] = ()  # the last lines, newest last
+    trouble: str = ""  # when the store was last away, and why
 
 
 class Desk(Struct, frozen=True, kw_only=True):

@@ -23,10 +23,11 @@ class Field(Struct, frozen=True):
 
 
 class Signature(Struct, frozen=True):
-    """What a model reads and returns, column by column, in order."""
+    """What a model reads and returns, column by column, in order; `probabilities` are the classes that have one."""
 
     inputs: tuple[Field, ...] = ()
     outputs: tuple[Field, ...] = ()
+    probabilities: tuple[str, ...] = ()
 
 
 class ModelVersion(Struct, frozen=True, kw_only=True):
@@ -48,6 +49,7 @@ class ModelVersion(Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     card: dict[str, Any] = {}
     compiled: str = ""
+    form: Artifact | None = None  # the compiled form as data
     pipeline: str = ""
     step: str = ""
     run_id: str = ""

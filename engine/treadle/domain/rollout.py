@@ -39,7 +39,10 @@ class Enrolment(Struct, frozen=True):
 
 
 class Success(Struct, frozen=True, kw_only=True):
-    """The metric that decides. Outcomes lie in [low, high] unless `continuous`; `margin` is in the metric's units."""
+    """The metric that decides. Outcomes lie in [low, high] unless `continuous`; `margin` is in the metric's units.
+
+    With `blocks`, in seconds, counts of windows of this length are judged instead of single units.
+    """
 
     metric: str
     goal: str = "superior"
@@ -50,6 +53,7 @@ class Success(Struct, frozen=True, kw_only=True):
     high: float = 1.0
     continuous: bool = False
     higher_is_better: bool = True
+    blocks: float = 0.0
 
 
 class Guardrail(Struct, frozen=True, kw_only=True):
@@ -123,7 +127,8 @@ class RolloutSpec(Struct, frozen=True, kw_only=True):
 class Unit(Struct, frozen=True):
     """One randomised unit: its place in the order of assignment, arm, and P(challenger) when it was assigned.
 
-    `outcome` is None until it is known; `guards` are its outcomes for the guardrails with `harm`.
+    `outcome` is None until it is known; `guards` are its outcomes for the guardrails with `harm`. `cluster` is the
+    cluster of a switchback's unit, whose window ends when it is assigned; "" for other units.
     """
 
     order: int
@@ -132,6 +137,7 @@ class Unit(Struct, frozen=True):
     assigned: float
     outcome: float | None = None
     guards: dict[str, float] = {}
+    cluster: str = ""
 
 
 class Reading(Struct, frozen=True):
@@ -197,15 +203,43 @@ class Sums(Struct, frozen=True):
     totals: tuple[float, float] = (0.0, 0.0)
 
 
+Counts = tuple[float, float]  # successes, units
+
+
+class Blocks(Struct, frozen=True):
+    """Counts window by window: log E now and at its best, both arms before, and the window `number` that is open."""
+
+    log_e: float = 0.0
+    peak: float = 0.0
+    champion: Counts = (0, 0)
+    challenger: Counts = (0, 0)
+    number: int = -1
+    open: tuple[Counts, Counts] = ((0, 0), (0, 0))
+
+
 class Trial(Struct, frozen=True):
-    """The evidence on one metric: its sums and its wagers by the name of the null hypothesis."""
+    """The evidence on one metric: its sums, its wagers by the name of the null hypothesis, or its blocks."""
 
     sums: Sums = Sums()
     wagers: dict[str, Wager] = {}
+    blocks: Blocks = Blocks()
+
+
+class Echo(Struct, frozen=True):
+    """Whether windows of a switchback resemble those before them: residuals by cluster with their window's number.
+
+    `products` of neighbours and `squares` of the earlier ones, over `pairs`; `arms` are (sum, number) of outcomes.
+    """
+
+    last: dict[str, tuple[int, float]] = {}
+    products: float = 0.0
+    squares: float = 0.0
+    pairs: int = 0
+    arms: tuple[Counts, Counts] = ((0, 0), (0, 0))
 
 
 class RolloutState(Struct, frozen=True, kw_only=True):
-    """Where it stands: all that `advance` remembers, O(1) in the number of units."""
+    """Where it stands: all that `advance` remembers, O(1) in the number of units (switchbacks: of clusters)."""
 
     phase: str = "pending"
     index: int = 0
@@ -224,6 +258,7 @@ class RolloutState(Struct, frozen=True, kw_only=True):
     assigned: tuple[int, int] = (0, 0)
     assigned_before: int = 0  # challenger's units when this step began
     trials: dict[str, Trial] = {}
+    echo: Echo = Echo()
     strikes: dict[str, int] = {}
     judged: dict[str, float] = {}  # end of the last window judged, by guardrail
     watched: tuple[str, ...] = ()  # guardrails judged since this step began

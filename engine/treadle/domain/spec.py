@@ -91,17 +91,17 @@ class Text(Struct, frozen=True):
 
 
 class Caching(Struct, frozen=True):
-    """Whether and how long a result may be used again; `ttl` in seconds."""
+    """Whether and how long a result may be used again; `ttl` in seconds, `why` says why it may not."""
 
     enabled: bool = True
     ttl: float | None = None
+    why: str = "cache: false"
 
 
 class StepSpec(Struct, frozen=True, kw_only=True):
     """One step as written. Exactly one of `uses` and `command` is set.
 
-    `params` still holds `${...}`; `places` maps a dotted path inside the step (`in.data`,
-    `with.alpha`, `out.model`) to its location.
+    `params` still holds `${...}`.
     """
 
     id: str
@@ -134,17 +134,21 @@ class StepSpec(Struct, frozen=True, kw_only=True):
     retry: Retry | None = None
     timeout: float | None = None
     resources: Resources | None = None
-    places: dict[str, Location] = {}
 
 
 class Trigger(Struct, frozen=True):
-    """A rule that starts a run; `kind` is its main key, `options` the rest, checked but not yet resolved."""
+    """A rule that starts a run; `kind` is its main key, `options` the rest, checked but not yet resolved.
+
+    Each cause under `any` is a trigger, called `NAME.KIND`, of the group NAME; `place` leads to it in the file.
+    """
 
     name: str
     kind: str  # drift | performance | cron | files | webhook | pipeline
     subject: str
     where: Location
     options: dict[str, Any] = {}
+    place: tuple[str | int, ...] = ()
+    group: str = ""
 
 
 class PipelineSpec(Struct, frozen=True, kw_only=True):

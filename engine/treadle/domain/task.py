@@ -7,6 +7,7 @@ from msgspec import Struct
 from treadle.domain.artifact import Artifact
 from treadle.domain.spec import Output
 
+INLINE = "inline"  # the executor that works in the program itself
 BATCH = 0.3  # seconds of work after which a batch returns
 
 
@@ -75,6 +76,7 @@ class Task(Struct, frozen=True, kw_only=True):
     devices: tuple[int, ...] | None = None  # the devices it may use, None when it asked for none
     isolation: str = "fresh"
     track: str = ""  # where the step's `ctx` writes; empty when it has none
+    program: str = ""  # the text of `__main__`, where functions of the program itself are steps
 
 
 class Failure(Struct, frozen=True):

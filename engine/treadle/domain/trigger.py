@@ -22,7 +22,10 @@ class Backoff(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """A trigger with its options resolved; `subject` is what its main key says."""
+    """A trigger with its options resolved; `subject` is what its main key says.
+
+    Rules of a `group` share their runs: cooldown, limits and failures are those of them all.
+    """
 
     name: str
     kind: str
@@ -35,6 +38,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     budget: Budget | None = None
     unless: tuple[str, ...] = ()
     on_fail: Backoff = Backoff()
+    group: str = ""
 
 
 # what happened

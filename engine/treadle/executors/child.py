@@ -98,8 +98,8 @@ def _perform_all(birth: Birth) -> None:
     limit = _limit(birth)
     if birth.task.isolation != "pool":
         system.adopt_orphans()  # what a command leaves behind shows as a child of ours, and ends with us
+    before = _used()
     while task is not None:
-        before = _used()
         outcome = _perform(task, birth.perform, limit)
         after = _used()
         usage = Usage(
@@ -109,6 +109,7 @@ def _perform_all(birth: Birth) -> None:
             written=after.written - before.written,
             limit=outcome.usage.limit,
         )
+        before = after  # what it takes to wait for the next task is next to nothing
         stays = task.isolation == "pool" or not system.has_children()
         _tell(birth.connection, Told(structs.replace(outcome, usage=usage), stays))
         task = _next(birth.connection) if stays else None

@@ -1,7 +1,7 @@
 """The nursery: a small process that imports once and forks one child per task.
 
 It keeps time limits, tells a crash from an outcome, and when the scheduler hangs up or dies it ends every
-child with all its descendants. Started as `python -m treadle.executors.nursery HANDLE SLOTS PERFORM ROOT MODULE…`.
+child with all its descendants. Started as `python -m treadle.executors.nursery HANDLE PERFORM`; the rest it is told.
 
 serve
 ├── orders of the scheduler   Begin: fork, or hand to an idle child · Cancel: TERM
@@ -11,8 +11,12 @@ serve
 └── _settle                   groups that are gone: Ended to the scheduler
 """
 
+import treadle.lean  # noqa: F401  # before anything imports msgspec
+
+# isort: split
 import gc
 import os
+import select
 import selectors
 import signal
 import socket
@@ -32,19 +36,20 @@ from treadle.executors.cgroup import Group, limited
 from treadle.executors.child import Birth, Perform, live
 from treadle.executors.limits import limit_threads
 from treadle.executors.output import trim, write_lines
-from treadle.executors.wire import Begin, Cancel, Channel, Ended, Ready, Refused, Started, Told, orders
+from treadle.executors.wire import Begin, Born, Cancel, Channel, Ended, Gone, Prepare, Ready, Refused, Told, orders
 from treadle.plugins import load
 from treadle.quantity import format_duration, format_size
 
 GRACE = 2.0  # seconds between TERM and KILL for a step that has to go
 LINGER = 0.5  # seconds that processes left behind by a step have to go by themselves
 TRIM = 0.5  # seconds between looks at how long the logs are
+PAUSE = 0.001  # seconds between looks at processes that have been killed
 TICK = 0.01  # seconds between looks at a group that should be gone
 UNSOUND = (  # what a module may raise when it is imported; other kinds end the nursery, which is restarted without it
     *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError),
     *(OSError, RuntimeError, SyntaxError, SystemError, SystemExit, TypeError, ValueError, Warning),
 )
-_told = msgpack.Decoder(Told)
+_outcomes = msgpack.Decoder(Told)
 
 
 class Child:
@@ -93,6 +98,7 @@ class Nursery:
         self._forks = 0
         self._trim_at = time.monotonic() + TRIM
         self._children: dict[int, Child] = {}
+        self._crowded: set[Channel] = set()
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = os.pipe()
         for end in (self._wake, self._woken):
@@ -102,17 +108,21 @@ class Nursery:
         self._selector.register(channel, selectors.EVENT_READ, None)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
 
-    def serve(self) -> None:
-        """Work until the scheduler hangs up."""
+    def serve(self, first: list[bytes]) -> None:
+        """Work until the scheduler hangs up; `first` are messages that have come already."""
         self._scheduler.put(Ready())
+        self._obey(first)
         while True:
             self._watch_for_room()
             for key, events in self._selector.select(self._patience()):
                 if key.fileobj is self._scheduler:
                     if events & selectors.EVENT_WRITE:
                         self._scheduler.flush()
-                    if events & selectors.EVENT_READ and not self._obey():
-                        return
+                    if events & selectors.EVENT_READ:
+                        messages = self._scheduler.receive()
+                        if messages is None:
+                            return
+                        self._obey(messages)
                 elif key.fd == self._wake:
                     with suppress(BlockingIOError):
                         os.read(self._wake, 4096)
@@ -137,24 +147,20 @@ class Nursery:
                     os.kill(pid, signal.SIGKILL)
             if not left and not any(system.signal_group(pid, 0) for pid in self._children):
                 break
-            time.sleep(TICK)
+            time.sleep(PAUSE)
         for child in self._children.values():
             if child.group is not None:
                 child.group.remove()
 
     # the scheduler's orders
 
-    def _obey(self) -> bool:
-        messages = self._scheduler.receive()
-        if messages is None:
-            return False
+    def _obey(self, messages: list[bytes]) -> None:
         for message in messages:
             order = orders.decode(message)
             if isinstance(order, Begin):
                 self._begin(order.task)
-            else:
+            elif isinstance(order, Cancel):
                 self._cancel(order)
-        return True
 
     def _begin(self, task: Task) -> None:
         child = self._idle_for(task) if used_again(task) else None
@@ -163,7 +169,6 @@ class Nursery:
         else:
             child.begin(task)
             child.channel.put(Begin(task))
-        self._scheduler.put(Started(task.step_id, child.pid))
 
     def _cancel(self, order: Cancel) -> None:
         for child in self._children.values():
@@ -194,6 +199,7 @@ class Nursery:
         child = Child(task, pid, Channel(ours), group)
         self._children[pid] = child
         self._selector.register(child.channel, selectors.EVENT_READ, child)
+        self._scheduler.put(Born(pid))
         return child
 
     def _own_handle(self) -> tuple[int, ...]:
@@ -211,7 +217,7 @@ class Nursery:
         for message in messages:
             _hear(child, message)
         if child.outcome is not None and child.stays and child.verdict is None:
-            self._report(child, child.outcome.usage)
+            self._report(child, child.outcome.usage, gone=False)
             child.idle, child.deadline = True, None
 
     def _enforce(self) -> None:
@@ -260,13 +266,16 @@ class Nursery:
             if gone or (child.killed and child.deadline is not None and child.deadline <= now):
                 del self._children[child.pid]
                 child.channel.close()
-                if not child.idle and child.end is not None:
+                self._crowded.discard(child.channel)
+                if child.idle or child.end is None:
+                    self._scheduler.put(Gone(child.pid))
+                else:
                     told = child.outcome.usage if child.pooled and child.outcome is not None else None
-                    self._report(child, told or child.end.usage)  # that of its end would be of all its tasks
+                    self._report(child, told or child.end.usage, gone=True)  # that of its end would be of all its tasks
                 if child.group is not None:
                     child.group.remove()
 
-    def _report(self, child: Child, usage: Usage) -> None:
+    def _report(self, child: Child, usage: Usage, gone: bool) -> None:
         trim(child.task.log)
         task = child.task
         failure = child.verdict
@@ -279,7 +288,7 @@ class Nursery:
             text = f"out of memory: a process of the step was killed, as together they may have {_size(task)}"
             failure = Failure("crash", f"{text} (`resources: {{memory: …}}`)", code=-signal.SIGKILL)
         elif failure is None and child.outcome is not None:
-            self._scheduler.put(Ended(structs.replace(child.outcome, usage=usage, worker=child.pid)))
+            self._scheduler.put(Ended(structs.replace(child.outcome, usage=usage, worker=child.pid), gone))
             return
         if failure is None and child.end is not None:
             failure = _crash(child.end.status, task)
@@ -292,7 +301,7 @@ class Nursery:
             worker=child.pid,
             usage=usage,
         )
-        self._scheduler.put(Ended(outcome))
+        self._scheduler.put(Ended(outcome, gone))
 
     # waiting
 
@@ -305,12 +314,13 @@ class Nursery:
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _watch_for_room(self) -> None:
-        for channel in (self._scheduler, *(child.channel for child in self._children.values() if child.pooled)):
-            if channel in self._selector.get_map():
+        """Be told when a channel takes more, as long as something waits for that."""
+        pooled = (child.channel for child in self._children.values() if child.pooled)
+        for channel in (self._scheduler, *pooled):
+            if channel.unsent != (channel in self._crowded) and channel in self._selector.get_map():
                 wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.unsent else 0)
-                key = self._selector.get_key(channel)
-                if key.events != wanted:
-                    self._selector.modify(channel, wanted, key.data)
+                self._selector.modify(channel, wanted, self._selector.get_key(channel).data)
+                self._crowded ^= {channel}
 
 
 def used_again(task: Task) -> bool:
@@ -327,7 +337,7 @@ def used_again(task: Task) -> bool:
 
 def _hear(child: Child, message: bytes) -> None:
     with suppress(DecodeError):  # a step that writes to handles it does not own
-        told = _told.decode(message)
+        told = _outcomes.decode(message)
         child.outcome, child.stays = told.outcome, told.stays
 
 
@@ -378,46 +388,61 @@ def _silence() -> Iterator[None]:
         os.close(kept)
 
 
-def _prepare(perform: str, root: str, preload: list[str]) -> Perform:
-    """Import what the steps will need, and the function that performs them."""
-    sys.path.insert(0, root)
-    sys.argv[:] = ["treadle"]
-    limit_threads(1)
+def _prepare(perform: str, order: Prepare) -> None:
+    """Import what the steps will need."""
+    sys.path.insert(0, order.root)
     with _silence():
-        for name in preload:
+        for name in order.preload:
             with suppress(*UNSOUND):
                 import_module(name)  # what cannot be imported is reported by the step that needs it
-        function: Perform = load(perform)
         prepare = getattr(sys.modules[perform.partition(":")[0]], "prepare", None)
         if prepare is not None:
             prepare()
-    return function
+
+
+def _told(channel: Channel) -> list[bytes] | None:
+    """The first messages of the scheduler, of which the first one says what to prepare; None when it has hung up."""
+    messages: list[bytes] | None = []
+    while messages == []:
+        select.select([channel], [], [])
+        messages = channel.receive()
+    return messages
 
 
 def main() -> None:
     """Import, then serve."""
-    handle, slots, perform, root, *preload = sys.argv[1:]
+    handle, perform = sys.argv[1:]
     os.set_inheritable(int(handle), False)
     channel = Channel(socket.socket(fileno=int(handle)))
     system.adopt_orphans()
     write_lines()
     warnings.filterwarnings("ignore", ".*multi-threaded.*", DeprecationWarning)  # threads of native libraries
+    sys.argv[:] = ["treadle"]
+    limit_threads(1)
     try:
-        function = _prepare(perform, root, preload)
+        function: Perform = load(perform)
     except (ImportError, AttributeError) as error:
         channel.put(Refused(f"cannot import {perform}: {error}"))
         return
+    told = _told(channel)
+    if told is None:
+        return
+    order = orders.decode(told[0])
+    assert isinstance(order, Prepare), order
+    _prepare(perform, order)
     import faulthandler  # lazy: only this process and its children, into whose log it writes
 
     faulthandler.enable()
     gc.collect()
     gc.freeze()
-    nursery = Nursery(channel, function, int(slots))
+    nursery = Nursery(channel, function, order.slots)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        nursery.serve()
+        nursery.serve(told[1:])
     finally:
         nursery.close()
+    sys.stderr.flush()
+    os._exit(0)  # what it imported takes long to be taken down, and a run waits for that
 
 
 if __name__ == "__main__":

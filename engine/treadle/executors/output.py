@@ -1,6 +1,5 @@
 """Where a step's output goes: its log, with the values of secrets masked."""
 
-import json
 import os
 import re
 import sys
@@ -19,6 +18,8 @@ class Mask:
     """Hides values in text, also as `repr`, JSON and the lines of a longer value would show them."""
 
     def __init__(self, values: Iterable[str]) -> None:
+        import json  # lazy: 2 ms that steps without secrets spare
+
         forms: set[str] = set()
         for value in filter(None, values):
             forms |= {value, repr(value)[1:-1], json.dumps(value)[1:-1]}

@@ -4,9 +4,6 @@ import math
 import os
 import select
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -15,7 +12,8 @@ from contextlib import suppress
 from treadle.domain.task import Failure, Outcome, Task
 from treadle.errors import ExecutorError
 from treadle.executors.inline import InlineExecutor
-from treadle.executors.wire import Begin, Cancel, Channel, Ended, Ready, Refused, Started, reports
+from treadle.executors.start import Started, start
+from treadle.executors.wire import Begin, Born, Cancel, Channel, Ended, Gone, Prepare, Ready, Report, reports
 
 PATIENCE = 5.0  # seconds that the nursery has to end its children
 
@@ -25,10 +23,12 @@ class ProcessExecutor:
 
     A task's `isolation` says where it runs: `fresh`, a process of its own; `pool`, one that is used again for
     tasks with the same environment and limits, and so shares modules and what they remember; `inline`, this
-    very process.
+    very process. A `nursery` that somebody has started already for the same `perform` is taken, and is ours to end.
     """
 
-    def __init__(self, perform: str, slots: int, root: str, preload: Sequence[str] = ()) -> None:
+    def __init__(
+        self, perform: str, slots: int, root: str, preload: Sequence[str] = (), nursery: Started | None = None
+    ) -> None:
         if slots < 1:
             raise ExecutorError(f"an executor needs at least one slot, not {slots}")
         self.slots = slots
@@ -36,13 +36,13 @@ class ProcessExecutor:
         self._root = root
         self._preload = tuple(preload)
         self._running: dict[str, Task] = {}
-        self._groups: dict[str, int] = {}  # step → process group, to be ended when the nursery cannot do it
+        self._groups: set[int] = set()  # process groups, to be ended when the nursery cannot do it
         self._ended: list[Outcome] = []
         self._inline: InlineExecutor | None = None
         self._inline_tasks: deque[Task] = deque()
         self._deaths = 0  # of nurseries, since the last outcome
         self._closed = False
-        self._start()
+        self._take_nursery(nursery or start(perform))
 
     def submit(self, task: Task) -> None:
         """Begin a task; raises ExecutorError when all slots are taken or a task of the same step is unfinished."""
@@ -90,11 +90,9 @@ class ProcessExecutor:
         self._closed = True
         self._channel.close()
         if not self._ready:
-            self._nursery.terminate()  # it may be in the middle of long imports; a nursery that serves obeys too
+            self._nursery.signal(signal.SIGTERM)  # it may be in the middle of long imports
         try:
-            self._nursery.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            pass
+            self._nursery.ended(PATIENCE)
         finally:
             self._bury()
             self._running.clear()
@@ -108,20 +106,11 @@ class ProcessExecutor:
 
     # the nursery
 
-    def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        arguments = [str(theirs.fileno()), str(self.slots), self._perform, self._root, *self._preload]
+    def _take_nursery(self, nursery: Started) -> None:
+        self._nursery = nursery
         self._ready = False
-        with theirs:
-            self._nursery = subprocess.Popen(
-                # -P: a file of the user's in this folder must not stand for a module that the nursery needs
-                [sys.executable, "-P", "-m", "treadle.executors.nursery", *arguments],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # the scheduler's own may be read by a machine
-                start_new_session=True,  # the terminal's Ctrl-C is the scheduler's alone
-            )
-        self._channel = Channel(ours)
+        self._channel = Channel(nursery.connection)
+        self._channel.put(Prepare(self._root, self.slots, self._preload))
         self._poll = select.poll()
 
     def _exchange(self, timeout: float | None) -> bool:
@@ -140,13 +129,16 @@ class ProcessExecutor:
             self._take(reports.decode(message))
         return True
 
-    def _take(self, report: Ready | Refused | Started | Ended) -> None:
+    def _take(self, report: Report) -> None:
         if isinstance(report, Ended):
             self._deaths = 0
-            self._groups.pop(report.outcome.step_id, None)
+            if report.gone:
+                self._groups.discard(report.outcome.worker)
             self._ended.append(report.outcome)
-        elif isinstance(report, Started):
-            self._groups[report.step_id] = report.pid
+        elif isinstance(report, Born):
+            self._groups.add(report.pid)
+        elif isinstance(report, Gone):
+            self._groups.discard(report.pid)
         elif isinstance(report, Ready):
             self._ready = True
         else:
@@ -157,7 +149,7 @@ class ProcessExecutor:
         self._channel.close()
         self._bury()
         self._deaths += 1
-        code = self._nursery.returncode
+        code = self._nursery.code or 0
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"code {code}"
         if self._deaths > 1:
             raise ExecutorError(f"the worker pool ended twice in a row before any step did ({how})")
@@ -166,7 +158,7 @@ class ProcessExecutor:
         came_up = self._ready
         if not came_up:
             self._preload = ()  # one of these modules may have been the reason
-        self._start()
+        self._take_nursery(start(self._perform))
         for task in lost:
             if came_up:
                 self._fail(task, Failure("crash", f"the worker pool died ({how})", code=code))
@@ -175,10 +167,8 @@ class ProcessExecutor:
 
     def _bury(self) -> None:
         """End the nursery for certain, and the groups that it may have left."""
-        with suppress(ProcessLookupError):
-            self._nursery.kill()
-        self._nursery.wait()
-        for group in self._groups.values():
+        self._nursery.close()
+        for group in self._groups:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
         self._groups.clear()

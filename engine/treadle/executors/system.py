@@ -110,8 +110,11 @@ def peak_memory(used: struct_rusage) -> int:
 def transferred(pid: int | str) -> tuple[int, int]:
     """Bytes that a process, and those of its children that it has waited for, have read and written (Linux)."""
     try:
-        with open(f"/proc/{pid}/io", "rb", buffering=0) as file:
-            words = file.read(256).split()
+        handle = os.open(f"/proc/{pid}/io", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            words = os.read(handle, 256).split()
+        finally:
+            os.close(handle)
         return int(words[1]), int(words[3])
     except (OSError, IndexError, ValueError):
         return 0, 0

@@ -7,9 +7,17 @@ from msgspec import Struct, msgpack
 
 from treadle.domain.task import Outcome, Task
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16  # more would be got from the system, and given back to it, for each message
 HEAD = 8  # bytes of length before each message
 MOST = 1 << 40  # a longer message means that the two ends are out of step
+
+
+class Prepare(Struct, frozen=True, tag="prepare"):
+    """The first message: the project's root, how many tasks at a time, and modules to import before the first."""
+
+    root: str
+    slots: int
+    preload: tuple[str, ...]
 
 
 class Begin(Struct, frozen=True, tag="begin"):
@@ -34,17 +42,23 @@ class Refused(Struct, frozen=True, tag="refused"):
     text: str
 
 
-class Started(Struct, frozen=True, tag="started"):
-    """A task has a process; `pid` is its process group too."""
+class Born(Struct, frozen=True, tag="born"):
+    """There is a process for tasks; `pid` is its process group too."""
 
-    step_id: str
     pid: int
 
 
 class Ended(Struct, frozen=True, tag="ended"):
-    """A task is over and its processes are gone."""
+    """A task is over; with `gone` its worker and all that this one started are gone, else it waits for another task."""
 
     outcome: Outcome
+    gone: bool = False
+
+
+class Gone(Struct, frozen=True, tag="gone"):
+    """A process that waited for tasks is gone with all that it started."""
+
+    pid: int
 
 
 class Told(Struct, frozen=True):
@@ -54,9 +68,10 @@ class Told(Struct, frozen=True):
     stays: bool = False
 
 
-Message = Begin | Cancel | Ready | Refused | Started | Ended
-orders: msgpack.Decoder[Begin | Cancel] = msgpack.Decoder(Begin | Cancel)
-reports: msgpack.Decoder[Ready | Refused | Started | Ended] = msgpack.Decoder(Ready | Refused | Started | Ended)
+Order = Prepare | Begin | Cancel
+Report = Ready | Refused | Born | Ended | Gone
+orders: msgpack.Decoder[Order] = msgpack.Decoder(Order)
+reports: msgpack.Decoder[Report] = msgpack.Decoder(Report)
 _encode = msgpack.Encoder().encode
 
 
@@ -77,7 +92,7 @@ class Channel:
         """Whether something waits for the other end to read."""
         return bool(self._outgoing)
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Order | Report) -> None:
         """Send a message, or as much as goes now; raises TypeError, ValueError or OverflowError if it has no bytes.
 
         That the other end is gone is not reported here: `receive` does.

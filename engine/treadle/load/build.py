@@ -1,15 +1,17 @@
 """Tree of nodes → PipelineSpec.
 
 build
-├── _param, _data, _trigger      each entry of `params`, `data`, `triggers`
+├── _param, _data, _triggers     each entry of `params`, `data`, `triggers`
 └── _Steps.step                  each entry of `steps`, `defaults` merged in
 
 The tree has been checked against the grammar already. Building is tolerant all the same: what has
 the wrong shape is left out, so that the checks that follow can report on everything else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from msgspec import structs
 
 from treadle import quantity
 from treadle.document.parse import Node, plain
@@ -51,7 +53,11 @@ def build(root: Node, path: str) -> tuple[PipelineSpec, list[Problem]]:
         steps={
             name: steps.step(name, node, _key(top["steps"], name)) for name, node in entries(top.get("steps")).items()
         },
-        triggers={name: _trigger(name, node, path) for name, node in entries(top.get("triggers")).items()},
+        triggers={
+            trigger.name: trigger
+            for name, node in entries(top.get("triggers")).items()
+            for trigger in _triggers(name, node, path)
+        },
     )
     return spec, problems
 
@@ -138,12 +144,28 @@ def _data(name: str, node: Node, path: str, problems: list[Problem]) -> DataSour
     return DataSource(name, kind, _string(fields.get(kind)) or "", where, window, optional)
 
 
-def _trigger(name: str, node: Node, path: str) -> Trigger:
+def _triggers(name: str, node: Node, path: str) -> Iterator[Trigger]:
+    """The trigger of this name, or, with `any`, one for each cause, with the options of them all."""
     fields = entries(node)
+    place = ("triggers", name)
+    causes = fields.get("any")
+    if causes is None or causes.kind != "list":
+        yield _trigger(name, fields, node.at(path), place)
+        return
+    shared = {key: plain(value) for key, value in fields.items() if key != "any"}
+    seen: dict[str, int] = {}
+    for number, cause in enumerate(causes.value):
+        one = _trigger(name, entries(cause), cause.at(path), (*place, "any", number))
+        seen[one.kind] = seen.get(one.kind, 0) + 1
+        called = f"{name}.{one.kind}" + (f"-{seen[one.kind]}" if seen[one.kind] > 1 else "")
+        yield structs.replace(one, name=called, options={**shared, **one.options}, group=name)
+
+
+def _trigger(name: str, fields: dict[str, Node], where: Location, place: tuple[str | int, ...]) -> Trigger:
     kind = next((kind for kind in TRIGGER_KINDS if kind in fields), "")
     subject = _string(fields.get(kind)) or ""
     options = {key: plain(value) for key, value in fields.items() if key != kind}
-    return Trigger(name, kind, subject, node.at(path), options)
+    return Trigger(name, kind, subject, where, options, place)
 
 
 def _measured(node: Node | None, convert: Callable[[Any], float], path: str, problems: list[Problem]) -> Any:
@@ -166,45 +188,15 @@ class _Steps:
         self.problems = problems
 
     def step(self, name: str, node: Node, key: Node) -> StepSpec:
-        """The step called `name`; `key` is where its name stands."""
-        fields = self._merged(entries(node))
-        inputs, listed = self._inputs(fields.get("in"))
-        get = fields.get
-        return StepSpec(
-            id=name,
-            where=key.at(self.path),
-            uses=self._text(get("uses")),
-            command=self._text(get("run")),
-            inputs=inputs,
-            listed=listed,
-            params={name: plain(value) for name, value in entries(get("with")).items()},
-            outputs=self._outputs(get("out")),
-            after=tuple(ref for item in items(get("after")) if (ref := self.reference(item))),
-            condition=self._text(get("if")),
-            gates=tuple(text for item in items(get("gate")) if (text := self._text(item))),
-            matrix={
-                name: tuple(plain(item) for item in items(values)) for name, values in entries(get("matrix")).items()
-            },
-            select=_select(get("select")),
-            foreach=self.reference(fields["foreach"]) if "foreach" in fields else None,
-            save=_string_map(get("save")),
-            env=_string_map(get("env")),
-            secrets=_strings(get("secrets")),
-            caching=self._caching(get("cache")),
-            no_key=_strings(get("no_key")),
-            code=_strings(get("code")),
-            code_version=_string(get("code_version")),
-            environment=_string(get("environment")),
-            isolation=_string(get("isolation")),
-            executor=_string(get("executor")),
-            stage=_string(get("stage")),
-            mutex=_string(get("mutex")),
-            priority=int(_number(get("priority")) or 0),
-            retry=self._retry(get("retry")),
-            timeout=_measured(get("timeout"), quantity.duration, self.path, self.problems),
-            resources=self._resources(get("resources")),
-            places=self._places(fields),
-        )
+        """The step called `name`; `key` is where its name stands. What it does not say is as `StepSpec` has it."""
+        found: dict[str, Any] = {}
+        for word, value in self._merged(entries(node)).items():
+            if word == "in":
+                found["inputs"], found["listed"] = self._inputs(value)
+            elif word in _FIELDS:
+                field, read = _FIELDS[word]
+                found[field] = read(self, value)
+        return StepSpec(id=name, where=key.at(self.path), **found)
 
     def reference(self, node: Node) -> Reference | None:
         """`data.NAME`, `STEP` or `STEP.OUTPUT`; None for what is no text."""
@@ -233,9 +225,9 @@ class _Steps:
                 )
         return merged
 
-    def _text(self, node: Node | None) -> Text | None:
+    def _text(self, node: Node) -> Text | None:
         text = _string(node)
-        return Text(text, node.at(self.path)) if node is not None and text is not None else None
+        return Text(text, node.at(self.path)) if text is not None else None
 
     def _inputs(self, node: Node | None) -> tuple[dict[str, tuple[Reference, ...]], frozenset[str]]:
         found: dict[str, tuple[Reference, ...]] = {}
@@ -246,9 +238,7 @@ class _Steps:
                 listed.append(name)
         return found, frozenset(listed)
 
-    def _outputs(self, node: Node | None) -> tuple[Output, ...] | None:
-        if node is None:
-            return None
+    def _outputs(self, node: Node) -> tuple[Output, ...]:
         if node.kind != "map":
             return tuple(Output(name) for name in _strings(node))
         found = []
@@ -258,23 +248,28 @@ class _Steps:
             found.append(Output(name, path, _string(fields.get("codec"))))
         return tuple(found)
 
-    def _caching(self, node: Node | None) -> Caching:
-        if node is None:
-            return Caching()
+    def _caching(self, node: Node) -> Caching:
         if isinstance(node.value, bool):
             return Caching(node.value)
         ttl = entries(node).get("ttl") if node.kind == "map" else node
         return Caching(True, _measured(ttl, quantity.duration, self.path, self.problems))
 
-    def _retry(self, node: Node | None) -> Retry | None:
-        if node is None:
-            return None
+    def _retry(self, node: Node) -> Retry:
         fields = entries(node)
         backoff = _measured(fields.get("backoff"), quantity.duration, self.path, self.problems)
         when = tuple(item.value for item in items(fields.get("when")) if item.kind == "scalar")
         return Retry(int(_number(fields.get("times")) or 0), 1.0 if backoff is None else backoff, when)
 
-    def _resources(self, node: Node | None) -> Resources | None:
+    def _texts(self, node: Node) -> tuple[Text, ...]:
+        return tuple(text for item in items(node) if (text := self._text(item)))
+
+    def _references(self, node: Node) -> tuple[Reference, ...]:
+        return tuple(ref for item in items(node) if (ref := self.reference(item)))
+
+    def _timeout(self, node: Node) -> float | None:
+        return _measured(node, quantity.duration, self.path, self.problems)  # type: ignore[no-any-return]
+
+    def _resources(self, node: Node) -> Resources | None:
         fields = entries(node)
         if not fields:
             return None
@@ -287,16 +282,6 @@ class _Steps:
             tokens={name: number for name, number in others.items() if number is not None},
         )
 
-    def _places(self, fields: dict[str, Node]) -> dict[str, Location]:
-        places = {}
-        for group in ("in", "with", "out", "save", "matrix", "env"):
-            for name, node in entries(fields.get(group)).items():
-                places[f"{group}.{name}"] = node.at(self.path)
-        for key in ("gate", "if", "select", "foreach", "executor", "resources", "timeout", "retry"):
-            if key in fields:
-                places[key] = fields[key].at(self.path)
-        return places
-
 
 def _select(node: Node | None) -> Select | None:
     fields = entries(node)
@@ -305,3 +290,44 @@ def _select(node: Node | None) -> Select | None:
         if metric is not None:
             return Select(metric, key == "max")
     return None
+
+
+def _plain_map(node: Node) -> dict[str, Any]:
+    return {name: plain(value) for name, value in entries(node).items()}
+
+
+def _cells(node: Node) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(plain(item) for item in items(values)) for name, values in entries(node).items()}
+
+
+def _alone(read: Callable[[Node], Any]) -> Callable[[_Steps, Node], Any]:
+    return lambda steps, node: read(node)
+
+
+# A step's key → the field of StepSpec and what reads it. A step has few of them, and there may be 100,000 steps.
+_FIELDS: dict[str, tuple[str, Callable[[_Steps, Node], Any]]] = {
+    "uses": ("uses", _Steps._text),
+    "run": ("command", _Steps._text),
+    "with": ("params", _alone(_plain_map)),
+    "out": ("outputs", _Steps._outputs),
+    "after": ("after", _Steps._references),
+    "if": ("condition", _Steps._text),
+    "gate": ("gates", _Steps._texts),
+    "matrix": ("matrix", _alone(_cells)),
+    "select": ("select", _alone(_select)),
+    "foreach": ("foreach", _Steps.reference),
+    "save": ("save", _alone(_string_map)),
+    "env": ("env", _alone(_string_map)),
+    "secrets": ("secrets", _alone(_strings)),
+    "cache": ("caching", _Steps._caching),
+    "no_key": ("no_key", _alone(_strings)),
+    "code": ("code", _alone(_strings)),
+    "priority": ("priority", _alone(lambda node: int(_number(node) or 0))),
+    "retry": ("retry", _Steps._retry),
+    "timeout": ("timeout", _Steps._timeout),
+    "resources": ("resources", _Steps._resources),
+    **{
+        key: (key, _alone(_string))
+        for key in ("code_version", "environment", "isolation", "executor", "stage", "mutex")
+    },
+}

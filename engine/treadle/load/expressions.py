@@ -50,9 +50,9 @@ def check_step(facts: Facts, step: StepSpec, found: Found) -> Iterator[Problem]:
         yield from _select(facts, step)
 
 
-def check_performance(facts: Facts, name: str, text: Text) -> Iterator[Problem]:
+def check_performance(facts: Facts, place: Path, text: Text) -> Iterator[Problem]:
     """Problems with the expression of a `performance` trigger."""
-    scope = _scope(facts, PERFORMANCE, None, ("triggers", name, "performance"), text.text)
+    scope = _scope(facts, PERFORMANCE, None, (*place, "performance"), text.text)
     yield from _expression(facts, scope, text, Found([]))
 
 

@@ -7,7 +7,8 @@ load_pipeline
 ├── build.build        PipelineSpec
 ├── calls.read_signatures
 ├── check.check        meaning
-└── named.check        what values name in installed packages
+├── named.check        what values name in installed packages
+└── judged.check       values that their library judges
 """
 
 import os
@@ -24,7 +25,7 @@ from treadle.document.pipeline import PIPELINE
 from treadle.domain.signature import Signature
 from treadle.domain.spec import PipelineSpec
 from treadle.errors import Problem
-from treadle.load import named, source
+from treadle.load import judged, named, source
 from treadle.load.build import build
 from treadle.load.calls import read_signatures
 from treadle.load.check import check
@@ -80,7 +81,7 @@ def check_tree(node: Node, problems: list[Problem], shown: str, context: Context
     catalog = context.catalog
     signatures, unread = read_signatures(spec, places, catalog.steps, context.project)
     facts = Facts(spec, places, context.root, catalog.steps, catalog.executors, signatures, _broken(node, shape))
-    meaning = [*quantities, *unread, *check(facts), *named.check(facts, context.project)]
+    meaning = [*quantities, *unread, *check(facts), *named.check(facts, context.project), *judged.check(facts)]
     return Loaded(spec, in_order([*shape, *_elsewhere(meaning, shape)]), signatures)
 
 

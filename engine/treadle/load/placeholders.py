@@ -95,7 +95,7 @@ def fill(value: Any, values: Mapping[str, Any]) -> Any:
 def check(facts: Facts, step: StepSpec) -> Iterator[Problem]:
     """Problems with the placeholders of one step."""
     for key, value in (("with", step.params), ("env", step.env), ("matrix", step.matrix), ("save", step.save)):
-        if value and any(names(value)):
+        if value and "${" in repr(value):  # as quick as the walk is long
             yield from _below(facts, step, ("steps", step.id, key))
     for output in step.outputs or ():
         if output.path and "${" in output.path:

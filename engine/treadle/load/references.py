@@ -78,20 +78,22 @@ def _output(facts: Facts, ref: Reference, path: Path) -> Iterator[Problem]:
     names = facts.outputs(step)
     if names is None or step.id in facts.broken:
         return
+    if names and (ref.output in names if ref.output is not None else not ambiguous(step, names)):
+        return
     node = facts.places.value(*path)
     if not names:
         text = f"'{ref.name}' has no outputs"
         hint = f"declare one: out: {{NAME: FILE}}; or write after: [{ref.name}] for the order alone"
         yield facts.places.problem_inside("unknown-output", text, node, 0, len(str(ref)), hint)
     elif ref.output is not None:
-        if ref.output not in names:
-            text = f"'{ref.name}' has no output '{ref.output}'"
-            if names == ("out",) and step.outputs is None:
-                hint = f"it has one output, named by '{ref.name}' alone; or name the parts: out: [{ref.output}, ...]"
-            else:
-                hint = did_you_mean(ref.output, names)
-            yield facts.places.problem_inside("unknown-output", text, node, len(ref.name) + 1, len(ref.output), hint)
-    elif choices := ambiguous(step, names):
+        text = f"'{ref.name}' has no output '{ref.output}'"
+        if names == ("out",) and step.outputs is None:
+            hint = f"it has one output, named by '{ref.name}' alone; or name the parts: out: [{ref.output}, ...]"
+        else:
+            hint = did_you_mean(ref.output, names)
+        yield facts.places.problem_inside("unknown-output", text, node, len(ref.name) + 1, len(ref.output), hint)
+    else:
+        choices = ambiguous(step, names)
         text = f"'{ref.name}' has several outputs: {', '.join(choices)}"
         hint = f"name one: {' or '.join(f'{ref.name}.{choice}' for choice in choices)}"
         yield facts.places.problem_inside("ambiguous-output", text, node, 0, len(ref.name), hint)

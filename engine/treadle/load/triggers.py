@@ -30,7 +30,7 @@ def check(facts: Facts) -> Iterator[Problem]:
             yield from kinds[trigger.kind](facts, trigger)
         target = trigger.options.get("run")
         if isinstance(target, str) and target not in facts.spec.steps:
-            yield unknown_step(facts, target, ("triggers", trigger.name, "run"))
+            yield unknown_step(facts, target, (*trigger.place[:2], "run"))
         yield from _unless(facts, trigger)
         zone = trigger.options.get("timezone")
         if isinstance(zone, str):
@@ -39,11 +39,11 @@ def check(facts: Facts) -> Iterator[Problem]:
 
 def _drift(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
     if trigger.subject not in facts.spec.steps:
-        yield unknown_step(facts, trigger.subject, ("triggers", trigger.name, "drift"))
+        yield unknown_step(facts, trigger.subject, (*trigger.place, "drift"))
 
 
 def _performance(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
-    yield from expressions.check_performance(facts, trigger.name, Text(trigger.subject, trigger.where))
+    yield from expressions.check_performance(facts, trigger.place, Text(trigger.subject, trigger.where))
 
 
 def _unless(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
@@ -53,7 +53,7 @@ def _unless(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
     known = (*REASONS, *facts.spec.steps)
     for word in words:
         if isinstance(word, str) and word not in known:
-            node = facts.places.value("triggers", trigger.name, "unless")
+            node = facts.places.value(*trigger.place[:2], "unless")
             hint = did_you_mean(word, known) or "rollout, quality, or the name of a monitor step"
             yield facts.places.problem("unknown-reason", f"'{word}' is no reason not to fire", node, hint)
 
@@ -62,7 +62,7 @@ def _files(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
     head, _, name = trigger.subject.partition(".")
     if head == "data" and name in facts.spec.data:
         return
-    node = facts.places.value("triggers", trigger.name, "files")
+    node = facts.places.value(*trigger.place, "files")
     if head == "data" and name:
         hint = did_you_mean(name, facts.spec.data) or "declare it at the top, under `data`"
         text = f"no data entry is called '{name}'"
@@ -73,7 +73,7 @@ def _files(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
 
 
 def _pipeline(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
-    node = facts.places.value("triggers", trigger.name, "pipeline")
+    node = facts.places.value(*trigger.place, "pipeline")
     path = trigger.subject
     reason = escapes(path)
     if reason:
@@ -94,7 +94,7 @@ def _cron(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
     from cronsim import CronSim, CronSimError  # lazy: 3 ms that only a schedule needs
 
     text = trigger.subject
-    node = facts.places.value("triggers", trigger.name, "cron")
+    node = facts.places.value(*trigger.place, "cron")
     try:
         next(CronSim(text, datetime(2024, 1, 1)))
     except StopIteration:
@@ -133,6 +133,6 @@ def _zone(facts: Facts, trigger: Trigger, zone: str) -> Iterator[Problem]:
     except (ValueError, OSError, KeyError):  # its own not-found error is a KeyError
         known = available_timezones()
         if known:  # without any, this machine has no time zones to check against
-            node = facts.places.value("triggers", trigger.name, "timezone")
+            node = facts.places.value(*trigger.place, "timezone")
             hint = did_you_mean(zone, known) or "a name such as Europe/Berlin or UTC"
             yield facts.places.problem("unknown-timezone", f"no time zone is called '{zone}'", node, hint)

@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -78,11 +79,12 @@ def wake(root: str, folder: str) -> bool:
         handle = os.open(log, flags, 0o644)
         try:
             words = [sys.executable, "-P", "-m", "treadle.mirror", root]
-            subprocess.Popen(
+            child = subprocess.Popen(
                 words, cwd=root, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
             )
         finally:
             os.close(handle)
+        threading.Thread(target=child.wait, daemon=True).start()  # no zombie stays with a parent that goes on
         return True
     return False
 

@@ -8,6 +8,7 @@ make_plan
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -26,6 +27,7 @@ Env = Callable[[str], str | None]
 
 CHAMPION = "champion."
 DEPLOY = "deploy.model"
+RETRY, RESOURCES = Retry(), Resources()
 
 
 def make_plan(
@@ -69,8 +71,12 @@ def outputs_of(step: StepSpec, signature: Signature | None) -> tuple[tuple[Outpu
         return step.outputs, True
     if step.command is not None:
         return (), True
-    names = signature.outputs if signature is not None and signature.outputs else ("out",)
-    return tuple(Output(name) for name in names), False
+    return _undeclared(signature.outputs if signature is not None and signature.outputs else ("out",)), False
+
+
+@cache
+def _undeclared(names: tuple[str, ...]) -> tuple[Output, ...]:
+    return tuple(map(Output, names))  # the same for all steps that call one function
 
 
 def main_output(outputs: tuple[Output, ...]) -> str:
@@ -95,6 +101,7 @@ class _Maker:
         forms: Collection[str],
     ) -> None:
         self.problems: list[Problem] = []
+        self._sources: dict[tuple[str | None, str], Source] = {}  # one for all who read it
         self._signatures = signatures
         self._library = library
         self._values = values
@@ -151,7 +158,7 @@ class _Maker:
             inputs=inputs,
             listed=step.listed,
             forms=self._asked(step, inputs),
-            outputs=tuple(Output(o.name, self._fill(step, o.path, cell), o.codec) for o in outputs),
+            outputs=self._paths(step, outputs, cell),
             declared=declared,
             context=step.id in self._signatures and self._signatures[step.id].context,
             needs=self._needs(step, inputs, foreach),
@@ -161,7 +168,7 @@ class _Maker:
             foreach=foreach,
             each=each,
             save={} if cell else self._fill(step, step.save, cell),
-            env={name: str(self._fill(step, value, cell)) for name, value in step.env.items()},
+            env={name: str(self._fill(step, value, cell)) for name, value in step.env.items()} if step.env else {},
             secrets=step.secrets,
             caching=step.caching,
             no_key=step.no_key,
@@ -173,9 +180,9 @@ class _Maker:
             stage=step.stage or "",
             mutex=step.mutex,
             priority=step.priority,
-            retry=step.retry or Retry(),
+            retry=step.retry or RETRY,
             timeout=step.timeout,
-            resources=step.resources or Resources(),
+            resources=step.resources or RESOURCES,
             champion="" if cell else self._champion(step),
         )
 
@@ -206,22 +213,29 @@ class _Maker:
         return tuple(free[:1]) or ("item",)
 
     def _source(self, ref: Reference) -> Source:
-        if ref.kind == "data":
-            return Source(None, ref.name)
-        return Source(ref.name, ref.output or self._main.get(ref.name, "out"))
+        step = ref.name if ref.kind == "step" else None
+        output = (ref.output or self._main.get(ref.name, "out")) if step else ref.name
+        return self._sources.setdefault((step, output), Source(step, output))
+
+    def _paths(self, step: StepSpec, outputs: tuple[Output, ...], cell: dict[str, Any]) -> tuple[Output, ...]:
+        if not any(output.path for output in outputs):
+            return outputs
+        return tuple(Output(o.name, self._fill(step, o.path, cell), o.codec) for o in outputs)
 
     def _params(self, step: StepSpec, cell: dict[str, Any]) -> dict[str, Any]:
         """The step's parameters; a matrix name that no placeholder uses is an argument of that name."""
         filled: dict[str, Any] = self._fill(step, step.params, cell)
-        used = fill.names([step.params, step.env]) if cell else set()
-        rest = {name: value for name, value in cell.items() if ("matrix", name) not in used}
-        filled = {**filled, **rest}
+        if cell:
+            used = fill.names([step.params, step.env])
+            filled = {**filled, **{name: value for name, value in cell.items() if ("matrix", name) not in used}}
         if step.command:  # a command depends on what it names, be it its own or the pipeline's
             named = re.findall(r"\{params\.([^{}]+)\}", step.command.text)
             filled = {**{name: self._values[name] for name in named if name in self._values}, **filled}
         return filled
 
     def _fill(self, step: StepSpec, value: Any, cell: dict[str, Any]) -> Any:
+        if "${" not in repr(value):  # most have none, and there may be 100,000 steps
+            return value
         try:
             return fill.fill(value, fill.table(self._values, cell, self._env))
         except KeyError as missing:

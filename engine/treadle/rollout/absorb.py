@@ -6,7 +6,7 @@ from math import isfinite
 from msgspec import structs
 
 from treadle.domain.rollout import Evidence, Guardrail, GuardWindow, RolloutSpec, RolloutState, Success, Trial, Unit
-from treadle.rollout import betting
+from treadle.rollout import betting, blocks, switchback
 from treadle.rollout.betting import Null, Outcome
 
 PRIMARY = "(primary)"  # among the names of guardrails
@@ -25,7 +25,9 @@ def absorb(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now: floa
 
 
 def nulls(terms: Success) -> dict[str, Null]:
-    """The hypotheses to bet against: Δ ≤ 0, Δ ≤ −margin, and Δ ≥ −margin for harm."""
+    """The hypotheses to bet against: Δ ≤ 0, Δ ≤ −margin, and Δ ≥ −margin for harm; none where blocks are counted."""
+    if terms.blocks:
+        return {}
     margin = terms.margin / (terms.high - terms.low)
     found = {SUPERIOR: (1, 0.0), HARM: (-1, -margin)}
     return {**found, NON_INFERIOR: (1, -margin)} if terms.goal == NON_INFERIOR else found
@@ -54,10 +56,25 @@ def _units(spec: RolloutSpec, state: RolloutState, units: Iterable[Unit]) -> Rol
     randomised = [unit for unit in fresh if 0.0 < unit.propensity < 1.0]
     primary = [(unit, unit.outcome) for unit in randomised if unit.outcome is not None]
     state = _judge(state, PRIMARY, spec.success, nulls(spec.success), primary)
+    if not state.unfit:
+        state = _beside(spec, state, primary)
     for guard in spec.guardrails:
         if guard.harm is not None:
             seen = [(unit, unit.guards[guard.metric]) for unit in randomised if guard.metric in unit.guards]
             state = _judge(state, guard.metric, guard, harm_null(guard), seen)
+    return state
+
+
+def _beside(spec: RolloutSpec, state: RolloutState, seen: list[tuple[Unit, float]]) -> RolloutState:
+    """What is counted beside the sums: blocks, and how windows of a switchback resemble each other."""
+    terms = spec.success
+    if terms.blocks:
+        placed = ((unit.assigned, unit.arm, _scaled(unit, value, terms)[2]) for unit, value in seen)
+        trial = state.trials[PRIMARY]
+        trial = structs.replace(trial, blocks=blocks.take(trial.blocks, terms.blocks, placed))
+        state = structs.replace(state, trials={**state.trials, PRIMARY: trial})
+    if spec.switchback is not None:
+        state = structs.replace(state, echo=switchback.follow(state.echo, seen, spec.switchback))
     return state
 
 

@@ -31,7 +31,7 @@ def judge(trial: Trial, nulls: Mapping[str, Null], outcomes: Iterable[Outcome], 
     wagers = (
         {name: _bet(trial.wagers.get(name, Wager()), null, seen) for name, null in nulls.items()} if bounded else {}
     )
-    return Trial(kept, wagers)
+    return Trial(kept, wagers, trial.blocks)
 
 
 def _sums(sums: Sums, outcomes: list[Outcome], bounded: bool) -> tuple[Sums, list[tuple[float, float, float]]]:

@@ -33,7 +33,7 @@ from treadle.rollout import verdict
 from treadle.rollout.absorb import absorb
 from treadle.rollout.verdict import GO, Verdict
 
-RULE = "rollout/1"  # goes into every journal entry; a change of what is decided changes it
+RULE = "rollout/2"  # goes into every journal entry; a change of what is decided changes it
 Turn = tuple[RolloutState, tuple[Action, ...]]
 
 

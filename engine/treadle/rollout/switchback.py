@@ -1,30 +1,17 @@
-"""Switchback units for markets in which users share a resource: a cluster during a window of time is the unit."""
+"""Switchback units for markets in which users share a resource: a cluster during a window of time is the unit.
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+Each window's arm is drawn anew, so the bets stay fair however much windows resemble each other. What they cannot see is
+an effect that outlives its window: resemblance is its sign, and people are told.
+"""
+
+from collections.abc import Iterable
 from math import floor
 
-from msgspec import Struct
-
-from treadle.domain.rollout import Switchback, Unit
+from treadle.domain.rollout import Echo, RolloutSpec, RolloutState, Switchback, Unit
 
 FEW = 200  # cluster-windows below which a decision is unlikely
 CORRELATED = 0.2
-
-
-class Row(Struct, frozen=True):
-    """One outcome: its cluster, its time, the arm and propensity of its unit."""
-
-    cluster: str
-    at: float
-    arm: int
-    propensity: float
-    value: float
-
-
-def unit_of(cluster: str, at: float, terms: Switchback) -> str:
-    """The name that the assignment hashes: one arm for a cluster during a window."""
-    return f"{cluster}/{floor(at / terms.window)}"
+PAIRS = 50  # neighbours below which a correlation is noise
 
 
 def burning_in(at: float, terms: Switchback) -> bool:
@@ -32,27 +19,37 @@ def burning_in(at: float, terms: Switchback) -> bool:
     return at % terms.window < terms.burn_in
 
 
-def units(rows: Iterable[Row], terms: Switchback) -> list[Unit]:
-    """Cluster-window means by window, without the burn-in; a unit is assigned at its window's end."""
-    sums: dict[tuple[int, str], tuple[Row, float, int]] = {}
-    for row in rows:
-        if burning_in(row.at, terms):
+def follow(echo: Echo, seen: Iterable[tuple[Unit, float]], terms: Switchback) -> Echo:
+    """The echo after these units: residuals from the mean of their arm so far, beside the cluster's window before."""
+    last, arms = dict(echo.last), list(echo.arms)
+    products, squares, pairs = echo.products, echo.squares, echo.pairs
+    for unit, value in seen:
+        total, count = arms[unit.arm]
+        arms[unit.arm] = (total + value, count + 1)
+        if not count:
             continue
-        key = (floor(row.at / terms.window), row.cluster)
-        first, total, count = sums.get(key, (row, 0.0, 0))
-        sums[key] = (first, total + row.value, count + 1)
-    return [
-        Unit(number, first.arm, first.propensity, (window + 1) * terms.window, total / count)
-        for number, ((window, _), (first, total, count)) in enumerate(sorted(sums.items(), key=lambda item: item[0]))
-    ]
+        number, residual = floor(unit.assigned / terms.window), value - total / count
+        before = last.get(unit.cluster)
+        if before is not None and before[0] == number - 1:
+            products, squares, pairs = products + before[1] * residual, squares + before[1] ** 2, pairs + 1
+        last[unit.cluster] = (number, residual)
+    return Echo(last, products, squares, pairs, (arms[0], arms[1]))
 
 
-def autocorrelation(series: Sequence[float]) -> float:
-    """Lag-1 autocorrelation of residuals; above `CORRELATED` pair the windows. 0 for a short or still series."""
-    if len(series) < 3:
-        return 0.0
-    mean = sum(series) / len(series)
-    spread = sum((value - mean) ** 2 for value in series)
-    if spread == 0:
-        return 0.0
-    return sum((a - mean) * (b - mean) for a, b in pairwise(series)) / spread
+def correlation(echo: Echo) -> float:
+    """Lag-1 autocorrelation of the residuals of a cluster's windows; 0 while too little is known."""
+    return echo.products / echo.squares if echo.pairs >= PAIRS and echo.squares > 0 else 0.0
+
+
+def warnings(spec: RolloutSpec, state: RolloutState) -> list[str]:
+    """What people should know of a switchback before they trust it, in sentences; [] for other units."""
+    if spec.switchback is None:
+        return []
+    found = []
+    windows = int(sum(count for _, count in state.echo.arms))
+    if 0 < windows < FEW:
+        found.append(f"{windows} cluster-windows so far: fewer than {FEW} hardly decide anything")
+    alike = correlation(state.echo)
+    if alike > CORRELATED:
+        found.append(f"windows echo those before (r = {alike:.2f}): a longer window or burn_in may help")
+    return found

@@ -6,9 +6,10 @@ from typing import Any
 from msgspec import Struct
 
 from treadle.domain.rollout import Guardrail, RolloutSpec, RolloutState, Success, Trial
-from treadle.rollout import confidence, srm
+from treadle.rollout import confidence, srm, switchback
 from treadle.rollout.absorb import HARM, NON_INFERIOR, PRIMARY
 
+DIFFERENT = "different"  # the only hypothesis that blocks test: both arms succeed alike
 TESTING = ("step", "deciding")
 WATCHED = ("step", "deciding", "ramp", "baked")  # phases in which people see the challenger's answers
 
@@ -83,6 +84,9 @@ def _uneven(state: RolloutState, trial: Trial) -> str:
 
 def rejects(terms: Success | Guardrail, trial: Trial, null: str, spec: RolloutSpec) -> bool:
     """Whether the hypothesis of that name has fallen."""
+    if isinstance(terms, Success) and terms.blocks:
+        fell = trial.blocks.peak >= log(1 / terms.alpha)
+        return fell and (trial.sums.sum_psi < 0 if null == HARM else trial.sums.sum_psi > 0)
     if not terms.continuous:
         wager = trial.wagers.get(null)
         return wager is not None and wager.peak >= log(1 / terms.alpha)
@@ -102,6 +106,8 @@ def figures(spec: RolloutSpec, state: RolloutState) -> dict[str, Any]:
         "strikes": dict(state.strikes),
         "metrics": {},
     }
+    if spec.switchback is not None:
+        found["switchback"] = {"correlation": switchback.correlation(state.echo), "pairs": state.echo.pairs}
     guards = {guard.metric: guard for guard in spec.guardrails if guard.harm is not None}
     for name, trial in state.trials.items():
         terms = spec.success if name == PRIMARY else guards[name]
@@ -111,14 +117,18 @@ def figures(spec: RolloutSpec, state: RolloutState) -> dict[str, Any]:
 
 def _metric(terms: Success | Guardrail, trial: Trial, spec: RolloutSpec) -> dict[str, Any]:
     sums, scale = trial.sums, 1.0 if terms.continuous else terms.high - terms.low
+    now = {name: wager.log_e for name, wager in trial.wagers.items()}
+    best = {name: wager.peak for name, wager in trial.wagers.items()}
+    if isinstance(terms, Success) and terms.blocks:
+        now, best = {DIFFERENT: trial.blocks.log_e}, {DIFFERENT: trial.blocks.peak}
     shown = confidence.interval(sums, terms.alpha, spec.limits.max_units / 2)
     return {
         "units": list(sums.units),
         "sums": [sums.sum_y, sums.sum_psi, sums.sum_psi2],
         "effect": sums.sum_psi / sums.n * scale if sums.n else None,
         "interval": [bound * scale for bound in shown] if shown else None,
-        "log_e": {name: wager.log_e for name, wager in trial.wagers.items()},
-        "log_e_best": {name: wager.peak for name, wager in trial.wagers.items()},
+        "log_e": now,
+        "log_e_best": best,
         "needed": log(1 / terms.alpha),
     }
 

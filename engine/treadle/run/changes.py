@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 SHORT = 12  # characters of a digest that a user is shown
-DIGESTS = ("code", "input", "command")  # parts whose value says nothing to a reader
+DIGESTS = ("code", "file", "input", "command")  # parts whose value says nothing to a reader
 
 
 class FileChange(Struct, frozen=True):
@@ -92,7 +92,7 @@ def _remedy(kind: str, name: str, before: str | None, after: str | None) -> str:
         return {
             "param": f"leave out the parameter {name}",
             "code": f"do not reach {name} from the step",
-            "file": f"do not read {name} in the step's code",
+            "file": f"do not name {name} in the step's code or parameters",
             "env": f"leave out {name} under env:",
             "input": f"leave out the input {name}",
             "form": f"annotate the argument {name} as before",

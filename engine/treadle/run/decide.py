@@ -17,6 +17,7 @@ from treadle.run.changes import in_words
 from treadle.run.sources import Sources
 from treadle.store import Result, Store
 
+FILE = "file "  # parts of a manifest: files that parameters name
 CHAMPION = "champion"  # the alias, and the input that receives it
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
 
@@ -64,7 +65,7 @@ class Decider:
         """
         key = self.key(step, outputs)
         if not step.caching.enabled:
-            return Decision(step.id, "run", "cache: false", key)
+            return Decision(step.id, "run", step.caching.why, key)
         if step.id in self._forced:
             return Decision(step.id, "run", "forced", key)
         result = self._store.results.get(key.digest)
@@ -87,7 +88,9 @@ class Decider:
         champion = self.champion(step, outputs)
         if champion is not None:
             inputs[CHAMPION] = f"{champion.codec}:{champion.digest}"
-        return keys.step_key(step, code, inputs)
+        last = self._store.results.last(self._plan.pipeline, step.id)
+        known = None if last is None else StepKey(last.key, last.parts)
+        return keys.step_key(step, code, inputs, self._named(step), known)
 
     def champion(self, step: PlannedStep, outputs: Outputs) -> Artifact | None:
         """The champion's artifact for a step that judges it beside its own model; None for the very same model."""
@@ -110,6 +113,13 @@ class Decider:
             for source in sources:
                 if source.step is None and source != but and self.sources.changed(source.output):
                     return f"input '{source.output}'"
+        try:
+            named = self._named(step)
+        except InputError:
+            return "a file that a parameter names"
+        for part in key.parts:  # a file that the step itself has made is no input of it
+            if part.startswith(FILE) and key.parts[part] != named.get(part.removeprefix(FILE)):
+                return part
         if step.code_version is not None:
             return ""
         try:
@@ -133,6 +143,24 @@ class Decider:
             for source in sources:
                 if source.step is None:
                     listings.remember(self._store.memo, self.sources.data(source.output))
+
+    def _named(self, step: PlannedStep) -> dict[str, str]:
+        """The digests of the files of the project that parameters name, such as `schema: trips.schema.yaml`.
+
+        Raises InputError for one that cannot be read.
+        """
+        given = [value for name, value in step.params.items() if name not in step.no_key]
+        found = {}
+        for text in keys.texts([*given, *step.env.values()]):
+            path = self._project.files.file(text)
+            if path is None:
+                continue
+            try:
+                found[path] = self._store.files.digest(os.path.join(self._project.root, path))
+            except OSError as error:
+                told = f"{path}, which a parameter of '{step.id}' names, cannot be read: {error.strerror}"
+                raise InputError([Problem("unreadable-data", told, step.where)]) from error
+        return found
 
     def _digest(self, source: Source, outputs: Outputs) -> str:
         if source.step is None:

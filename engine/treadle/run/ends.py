@@ -1,11 +1,11 @@
 """How steps end in a run, and what they leave: outputs, metrics, a record, a result, and a schedule that moves on."""
 
 import os
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 from msgspec import structs
 
-from treadle.code import Project
+from treadle.code import MAIN, Project
 from treadle.domain import run as record
 from treadle.domain.artifact import Artifact
 from treadle.domain.event import StepCached, StepFailed, StepFinished, StepRetried
@@ -38,7 +38,8 @@ class Ends:
         self.schedule = Schedule(plan, self.seconds)
         self.pace = Pace(plan, self.seconds)
         self.decider = Decider(plan, store, project, forced, journal.run.started)
-        self.tasks = Tasks(store, project.root, journal.run.run_id)
+        own = any(step.call.startswith(f"{MAIN}:") for step in plan.steps)
+        self.tasks = Tasks(store, project.root, journal.run.run_id, project.program() if own else "")
         self.decisions: dict[str, Decision] = {}  # of the steps that run
         self.registrar = Registrar(store, journal.run, self.steps, self.decider)
         self.journal = journal
@@ -131,14 +132,14 @@ class Ends:
         reason = f"the gate of '{step.id}' did not hold: {broken.text} ({figures})"
         self.journal.skip(self.schedule.stop_below(step.id, reason))
 
-    def flush(self, steps_too: bool = True) -> None:
-        """Make durable what has ended, with the models that steps registered, in one transaction."""
+    def flush(self, steps_too: bool = True, beside: Callable[[], None] | None = None) -> None:
+        """Make durable what has ended, with the models that steps registered, in one transaction with `beside`."""
         registered: list[ModelVersion] = []
 
         def register() -> None:
             registered.extend(self.registrar.register())
 
-        self.journal.flush(steps_too, register if self.registrar.waiting else None)
+        self.journal.flush(steps_too, register if self.registrar.waiting else None, beside)
         for version in registered:
             self.journal.say(f"registered {version.name} version {version.version}", version.step)
 

@@ -7,7 +7,6 @@ explain
 """
 
 from collections.abc import Mapping, Sequence
-from difflib import unified_diff
 
 from msgspec import Struct, structs
 
@@ -111,27 +110,14 @@ class _Details:
 
     def of(self, step: PlannedStep, change: Change) -> Change:
         if change.kind == "code" and change.before is not None:
-            return structs.replace(change, diff=self._source(change))
+            names = (f"{change.name} (then)", f"{change.name} (now)")
+            lines = self._project.difference(change.before, change.after, names)
+            return structs.replace(change, diff="\n".join(lines))
         if change.kind == "param" and change.before is not None and change.name in self._plan.params:
             return structs.replace(change, remedy=f"{change.remedy} (-p {change.name}={_bare(change.before)})")
-        if (
-            change.kind == "input"
-            and change.before
-            and change.after
-            and change.name in step.inputs
-            and change.name in step.inputs
-        ):
+        if change.kind == "input" and change.before and change.after and change.name in step.inputs:
             return self._input(step, change, change.before)
         return change
-
-    def _source(self, change: Change) -> str:
-        before = self._project.source(change.before or "")
-        after = self._project.source(change.after) if change.after else ""
-        if before is None or after is None:
-            return ""
-        names = (f"{change.name} (then)", f"{change.name} (now)")
-        lines = unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="")
-        return "\n".join(lines)
 
     def _input(self, step: PlannedStep, change: Change, before: str) -> Change:
         origins = ", ".join(self._origin(source) for source in step.inputs[change.name])

@@ -103,6 +103,11 @@ class Fanout:
 
     def _drop(self, step: PlannedStep, foreach: Foreach) -> None:
         del self._open[step.id]
+        self._give_back(step, foreach)
+
+    def _give_back(self, step: PlannedStep, foreach: Foreach) -> None:
+        """The items that ended well are there for whoever waits for the lease."""
+        self._ends.flush(False)
         self._store.leases.release([lease_of(step, foreach.decision)])
 
     def _end(self, step: PlannedStep, foreach: Foreach) -> None:
@@ -126,5 +131,5 @@ class Fanout:
         if done.failure is None:
             self._ends.finished(step, foreach.decision, done)
             return
-        self._store.leases.release([lease_of(step, foreach.decision)])
+        self._give_back(step, foreach)
         self._ends.items_failed(done, done.failure)

@@ -45,6 +45,7 @@ class Foreach:
         self._name = f"{step.id}[*]"  # its items' results have a name of their own
         seconds = store.results.durations(journal.run.pipeline).get(self._name, 0.0)
         self.items = Items(step, len(elements), seconds)
+        self._equal: dict[int, list[int]] = {}  # of an item that runs, the others with the same key
         self._number = 0
         self._told = 0.0
 
@@ -53,15 +54,20 @@ class Foreach:
         return self.items.over and not self.batches
 
     def begin(self, forced: bool, now: float) -> None:
-        """Look up every item."""
+        """Look up every item; of those with one key the first alone is opened."""
+        caching = self.step.caching.enabled  # else equal items may make different things
+        firsts: dict[bytes, int] = {}
         for start in range(0, len(self._elements), LOOK):
             indexes = range(start, min(start + LOOK, len(self._elements)))
-            keys = {index: self._key(index) for index in indexes} if self.step.caching.enabled and not forced else {}
-            known = self._store.results.get_many(keys.values()) if keys else {}
+            keys = {index: self._key(index) for index in indexes} if caching else {}
+            known = self._store.results.get_many(keys.values()) if keys and not forced else {}
             for index in indexes:
-                result = known.get(keys.get(index, ""))
+                key = keys.get(index, "")
+                result = known.get(key)
                 if result is not None and self._usable(result, now):
                     self.items.found(index, result.outputs)
+                elif key and (first := firsts.setdefault(bytes.fromhex(key), index)) != index:
+                    self._equal.setdefault(first, []).append(index)
                 else:
                     self.items.open((index,))
         self._announce(always=True)
@@ -140,6 +146,8 @@ class Foreach:
                 self._failed(one.index, one.failure)
                 continue
             self.items.done(one.index, one.outputs, one.finished - one.started)
+            for equal in self._equal.pop(one.index, ()):
+                self.items.found(equal, one.outputs)
             found = self._elements[one.index]
             if self.step.caching.enabled and not changed and found.unchanged:
                 results.append(self._result(one, found.digest))
@@ -165,6 +173,10 @@ class Foreach:
         attempt = self.items.attempts[index]
         fields = {"index": index, "element": element, "attempt": attempt, "failure": failure, "wait": wait}
         self._journal.tell(ItemFailed, step=self.step.id, **fields)
+        if wait is None:
+            for equal in self._equal.pop(index, ()):
+                self.items.lost(equal, element, attempt, failure)
+                self._journal.tell(ItemFailed, step=self.step.id, **{**fields, "index": equal})
 
     def _use(self, more: Usage) -> None:
         self.usage = Usage(

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from treadle.domain.task import Failure
-from treadle.environment import variables
+from treadle.environment import snapshot
 from treadle.errors import CodecError, StepError, StoreError, TreadleError, did_you_mean
 from treadle.executors.system import peak_memory
 
@@ -129,7 +129,7 @@ def _run_here(command: str) -> tuple[int, int]:
     """Run a command in this folder, session and group. `subprocess` would take longer than the shell needs to start."""
     nothing = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     usual = [signal.SIGPIPE, signal.SIGXFSZ]  # which Python ignores, and a command should not
-    pid = os.posix_spawn("/bin/sh", [*SHELL, command], variables(), file_actions=nothing, setsigdef=usual)
+    pid = os.posix_spawn("/bin/sh", [*SHELL, command], snapshot(), file_actions=nothing, setsigdef=usual)
     try:
         _, status, used = os.wait4(pid, 0)
         return os.waitstatus_to_exitcode(status), peak_memory(used)

@@ -73,10 +73,14 @@ class Items:
             wait = pause(retry.backoff, attempt, f"{self._step.id}/{index}")
             heappush(self._paused, (now + wait, index))
             return wait
+        self.lost(index, element, attempt, failure)
+        return None
+
+    def lost(self, index: int, element: str, attempt: int, failure: Failure) -> None:
+        """An item has failed for good."""
         self.failed += 1
         if len(self.failures) < KEPT:
             self.failures.append(ItemFailure(index, element, attempt, failure))
-        return None
 
     def wake(self, now: float) -> None:
         """Items whose pause is over are open again."""

@@ -71,22 +71,35 @@ class Journal:
         self._results += results
         self._leases += leases
 
-    def flush(self, steps_too: bool = True, within: Callable[[], None] | None = None) -> None:
+    def flush(
+        self,
+        steps_too: bool = True,
+        within: Callable[[], None] | None = None,
+        beside: Callable[[], None] | None = None,
+    ) -> None:
         """Everything noted since the last time becomes durable in one transaction; without results, steps may wait.
 
-        `within` is done in the same transaction.
+        `within` is done in the same transaction. So is `beside`, which alone need not be durable.
         """
-        if not self._results and not self._leases and not (self._unsaved and steps_too) and within is None:
+        noted = bool(self._results or self._leases or (self._unsaved and steps_too) or within)
+        if not noted and beside is None:
             return
-        with self._store.database.transaction():
-            if self._results:
-                self._store.results.put(self._results)
-            if self._leases:
-                self._store.leases.release(self._leases)
-            self._store.history.add_steps(self.run.run_id, self._unsaved)
+        with self._store.database.transaction(durable=noted):
+            if noted:
+                self._write()
             if within is not None:
                 within()
-        self._results, self._unsaved, self._leases = [], [], []
+            if beside is not None:
+                beside()
+        if noted:
+            self._results, self._unsaved, self._leases = [], [], []
+
+    def _write(self) -> None:
+        if self._results:
+            self._store.results.put(self._results)
+        if self._leases:
+            self._store.leases.release(self._leases)
+        self._store.history.add_steps(self.run.run_id, self._unsaved)
 
     def close(self, status: str, order: Iterable[str]) -> RunRecord:
         """Write the end of the run and return its record, the steps in this order."""

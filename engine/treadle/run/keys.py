@@ -5,6 +5,7 @@ No run id, time, host, absolute path or pipeline name goes into a key.
 
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct
@@ -36,10 +37,17 @@ def code(parts: Mapping[str, str], libraries: Mapping[str, str]) -> Code:
     return Code(parts, named, of_value(dict(parts)) if parts else "", of_value(named) if named else "")
 
 
-def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str]) -> StepKey:
-    """The key of a step; `inputs` maps each input to a digest.
+def step_key(
+    step: PlannedStep,
+    code: Code,
+    inputs: Mapping[str, str],
+    files: Mapping[str, str] | None = None,
+    known: StepKey | None = None,
+) -> StepKey:
+    """The key of a step; `inputs` maps each input to a digest, `files` each file that a parameter names.
 
-    Parameters listed in `no_key` and secrets are left out, and the code where `code_version` stands for it.
+    Parameters listed in `no_key` and secrets are left out, and the code where `code_version` stands for it. `known` is
+    a key from before, of any step: where its manifest is the same it is the key, and nothing is digested.
     """
     parts = {"key version": KEY_VERSION, "kind": step.kind, "call": step.call}
     if step.kind == "function" and step.environment != "off":
@@ -50,14 +58,20 @@ def step_key(step: PlannedStep, code: Code, inputs: Mapping[str, str]) -> StepKe
     parts.update({f"env {name}": _value(value) for name, value in step.env.items()})
     parts.update({f"input {name}": digest for name, digest in inputs.items()})
     parts.update({f"form {name}": form for name, form in step.forms.items()})
+    parts.update({f"file {path}": digest for path, digest in (files or {}).items()})
     parts["outputs"] = _outputs(step)
-    digests = {"code": "", "library": "", "rest": of_value(parts)}
+    rest = len(parts)
     if step.code_version is None:
         parts.update(code.parts)
-        digests["code"] = code.digest
     if step.environment != "off":
         parts.update(code.libraries)
-        digests["library"] = code.libraries_digest
+    if known is not None and known.parts == parts:
+        return known
+    digests = {
+        "code": code.digest if step.code_version is None else "",
+        "library": code.libraries_digest if step.environment != "off" else "",
+        "rest": of_value(dict(islice(parts.items(), rest))),
+    }
     return StepKey(of_value(digests), parts)
 
 

@@ -17,6 +17,9 @@ class Queue:
     def __init__(self) -> None:
         self._kinds: dict[Kind, list[tuple[Rank, str, Decision]]] = {}
 
+    def __bool__(self) -> bool:
+        return any(self._kinds.values())
+
     def push(self, rank: Rank, step: PlannedStep, decision: Decision) -> None:
         """A step waits."""
         heappush(self._kinds.setdefault(kind_of(step), []), (rank, step.id, decision))

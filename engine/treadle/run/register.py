@@ -1,6 +1,7 @@
 """From a step that returned a model's card to the version that goes into the registry."""
 
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import ValidationError, convert, structs
@@ -11,10 +12,11 @@ from treadle.domain.plan import PlannedStep
 from treadle.domain.run import RunRecord, StepRecord
 from treadle.errors import CodecError
 from treadle.run.decide import Decider, Decision
-from treadle.store import Store
+from treadle.store import Objects, Store
 from treadle.store.codecs import CARD, CardCodec
 from treadle.store.objects import LIST
 
+FORM = "form"  # the kind of object that a compiled form is
 MODEL = "model"  # the input of the step that is registered
 ACTOR = "run"
 
@@ -99,7 +101,7 @@ def draft(run: RunRecord, done: StepRecord, model: Artifact, store: Store, now: 
     artifact = card_of(done)
     assert artifact is not None
     card = CardCodec().parse(store.objects.read(artifact))
-    known = {key: card.pop(key) for key in ("signature", "example", "metrics", "compiled") if key in card}
+    known = {key: card.pop(key) for key in ("signature", "example", "metrics", "compiled", "form") if key in card}
     try:
         return ModelVersion(
             name=card["name"],
@@ -112,14 +114,20 @@ def draft(run: RunRecord, done: StepRecord, model: Artifact, store: Store, now: 
             metrics=convert(known.get("metrics", {}), dict[str, float]),
             card=card,
             compiled=str(known.get("compiled", "")),
+            form=_form(known.get("form"), store.objects),
             pipeline=run.pipeline,
             step=done.id,
             run_id=run.run_id,
             key=done.key,
             git=run.git,
         )
-    except (ValidationError, KeyError, TypeError) as error:
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
         raise Unregistrable(f"the card of '{done.id}' cannot be registered: {error}") from None
+
+
+def _form(text: str | None, objects: Objects) -> Artifact | None:
+    """The compiled form that a card carries as text, stored under its digest."""
+    return objects.add_bytes(b64decode(text, validate=True), FORM) if text else None
 
 
 def upstream(step: PlannedStep, steps: Mapping[str, PlannedStep]) -> list[PlannedStep]:

@@ -10,6 +10,8 @@ run_plan
     └── Journal                             events, one way; results in one transaction
 """
 
+from contextlib import suppress
+
 from msgspec import structs
 
 from treadle.code import Project
@@ -61,12 +63,14 @@ def run_plan(
         try:
             status = runner.walk()
         except KeyboardInterrupt as reason:
+            ours = type(reason) is KeyboardInterrupt
             try:
-                if type(reason) is KeyboardInterrupt:
-                    runner.stop()
+                with suppress(KeyboardInterrupt):  # the second one
+                    if ours:
+                        runner.stop()
             finally:
                 ended = runner.close(record.INTERRUPTED)
-            if type(reason) is not KeyboardInterrupt:
+            if not ours:
                 raise  # an executor that somebody lent has a reason of its own, and does not wait
             done = sum(step.fate in (record.HIT, record.RUN) for step in ended.steps.values())
             raise Interrupted(done, len(plan.steps)) from None
@@ -109,11 +113,8 @@ class _Runner:
         while not self.ends.schedule.over:
             self.interrupts.check()
             self.ends.schedule.wake(self.journal.steady())
-            ready = self.ends.schedule.take()
-            for name in ready:
+            for name in self.ends.schedule.take():
                 self._decide(self.ends.steps[name])
-            if ready:  # what made them ready is durable before they begin
-                self.ends.flush(False)
             self._submit()
             self.ends.flush(self.dispatch.used or self.ends.schedule.over)
             self._tell_progress()
@@ -134,6 +135,10 @@ class _Runner:
 
     def stop(self) -> None:
         """End what runs, in order: TERM, then KILL; what ended well meanwhile counts."""
+        count = len(self.dispatch.running)
+        if count:
+            steps = "the step that runs" if count == 1 else f"the {count} steps that run"
+            self.journal.say(f"interrupted: stopping {steps}; once more ends the run at once")
         ended = self.dispatch.stop()
         self.ends.decider.look_anew()
         for task, outcome in ended:
@@ -150,8 +155,10 @@ class _Runner:
             if not self.fanout.knows(name):
                 self.ends.cancelled(name)
         self.fanout.cancelled()
-        self.store.leases.release_all()
-        self.ends.flush()
+        try:
+            self.ends.flush()
+        finally:  # not before: who waits for a lease looks for the result when it is given back
+            self.store.leases.release_all()
         return self.journal.close(status, self.ends.steps)
 
     # deciding
@@ -189,9 +196,35 @@ class _Runner:
     # running
 
     def _submit(self) -> None:
-        """Begin what fits, the most urgent first; a step with `foreach` stays in the queue while it has open items."""
+        """Begin what fits, the most urgent first; a step with `foreach` stays in the queue while it has open items.
+
+        What made steps ready is durable before they begin: in the transaction that reserves their keys for this run.
+        """
         full: set[Kind] = set()
         later: list[Decision] = []
+        chosen: list[Decision] = []
+        more = bool(self.queue)
+        while more:
+            self.ends.flush(False, beside=lambda: chosen.extend(self._choose(full, later)))
+            more = False
+            for decision in chosen:
+                step = self.ends.steps[decision.step]
+                if step.foreach is None:
+                    self._begin(step, decision)
+                    continue
+                more = True
+                if self.fanout.submit(step, decision, step.id in self.selection.forced):
+                    later.append(decision)
+            chosen.clear()
+        for decision in later:
+            self._wait_for_room(decision)
+
+    def _choose(self, full: set[Kind], later: list[Decision]) -> list[Decision]:
+        """What begins next: steps that fit, their keys reserved, up to the first with `foreach`, which takes the rest.
+
+        `full` gets the kinds of step that have no room, `later` the steps that wait for it.
+        """
+        chosen: list[Decision] = []
         while (decision := self.queue.pop(full)) is not None:
             step = self.ends.steps[decision.step]
             if self.dispatch.room(step) < 1 or not self.dispatch.admit(step.id, step):
@@ -200,16 +233,15 @@ class _Runner:
             elif not self.fanout.is_open(step.id) and not self._leased(step, decision):
                 self.dispatch.release(step.id)
             elif step.foreach is None:
-                self._begin(step, decision)
+                chosen.append(decision)
             else:
                 self.dispatch.release(step.id)  # what it was asked for; each batch is admitted by itself
-                if self.fanout.submit(step, decision, step.id in self.selection.forced):
-                    later.append(decision)
-        for decision in later:
-            self._wait_for_room(decision)
+                return [*chosen, decision]
+        return chosen
 
     def _wait_for_room(self, decision: Decision) -> None:
         step = self.ends.steps[decision.step]
+        self.dispatch.executor(step)  # made now, and not while the database is locked
         self.queue.push(self.ends.schedule.rank[step.id], step, decision)
 
     def _leased(self, step: PlannedStep, decision: Decision) -> bool:

@@ -37,6 +37,8 @@ class Sources:
     def data(self, name: str) -> Data:
         """The identity and the paths of an entry; raises InputError when there is nothing."""
         if name not in self._data:
+            if not self._data:
+                self._foresee()
             try:
                 self._data[name] = self._look(name)
             except InputError:
@@ -64,6 +66,11 @@ class Sources:
     def changed(self, name: str) -> bool:
         """Whether the files of an entry are not what they were; windows and cards are copies, and never change."""
         return name not in self._windows and name not in self._cards and self._store.files.changed(self.data(name))
+
+    def _foresee(self) -> None:
+        """Most entries are a file each; what is known of them is read in one go."""
+        targets = [source.target for source in self._plan.data.values() if source.kind == "path"]
+        self._store.files.foresee([os.path.normpath(os.path.join(self._root, target)) for target in targets])
 
     def _look(self, name: str) -> Data:
         source = self._plan.data[name]

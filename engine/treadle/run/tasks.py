@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from treadle.digest import of_bytes
 from treadle.domain.artifact import Artifact
 from treadle.domain.plan import PlannedStep
-from treadle.domain.task import Element, Files, Item, Stored, Task
+from treadle.domain.task import INLINE, Element, Files, Item, Stored, Task
 from treadle.run.tracks import SUFFIX
 from treadle.store import Data, Store
 
@@ -15,12 +15,13 @@ Inputs = dict[str, tuple[Element, ...]]
 
 
 class Tasks:
-    """Makes the tasks of one run; paths in them are absolute."""
+    """Makes the tasks of one run; paths in them are absolute. `program` is the text of `__main__`, if steps need it."""
 
-    def __init__(self, store: Store, root: str, run_id: str) -> None:
+    def __init__(self, store: Store, root: str, run_id: str, program: str = "") -> None:
         self._store = store
         self._root = root
         self._run_id = run_id
+        self._program = program
 
     def task(self, step: PlannedStep, inputs: Inputs, attempt: int) -> Task:
         """One attempt at one step."""
@@ -64,6 +65,7 @@ class Tasks:
             memory=step.resources.memory,
             isolation=step.isolation,
             track=self.track(step.id) if step.context else "",
+            program=self._program if step.kind == "function" and step.executor != INLINE else "",
         )
 
 

@@ -28,6 +28,7 @@ from treadle.domain.artifact import Artifact
 from treadle.domain.signature import CONTEXT
 from treadle.domain.spec import Output
 from treadle.domain.task import Failure, Files, Given, Item, ItemOutcome, Outcome, Stored, Task, Usage
+from treadle.environment import snapshot
 from treadle.errors import CodecError, StoreError, TreadleError
 from treadle.executors.output import Mask, masked
 from treadle.plugins import Catalog
@@ -37,6 +38,7 @@ from treadle.run.context import Context, number
 from treadle.run.fresh import compile_afresh
 from treadle.run.invoke import StepFailed, call_function, failure_of, render, run_command
 from treadle.run.lazy import LazyList, wants_lazily
+from treadle.run.program import as_main
 from treadle.store import Objects, decode, encode
 from treadle.store.objects import LIST
 
@@ -70,7 +72,7 @@ def perform(task: Task) -> Outcome:
         with _entered(task):
             mask = Mask(_secrets(task))
             objects = Objects(task.objects)
-            with masked(mask):
+            with masked(mask), as_main(task.program):
                 if task.items:
                     items = perform_items(task, lambda own, item: _attempt(own, item, objects, mask))
                 else:
@@ -143,7 +145,7 @@ def _call_with_context(task: Task, arguments: dict[str, Any], mask: Mask) -> tup
 def _entered(task: Task) -> Iterator[None]:
     """The step's folder, import path and environment; afterwards those from before, where a process lives on."""
     alone = task.isolation == "fresh" and task.kind == "function"  # a process that waits for a shell may live on
-    before = None if alone else (dict(os.environb), os.getcwd(), list(sys.path))
+    before = None if alone else (snapshot(), os.getcwd(), list(sys.path))
     try:
         _make_folder(task.scratch)
         os.chdir(task.root)
@@ -162,10 +164,10 @@ def _entered(task: Task) -> Iterator[None]:
 
 
 def _leave(environment: dict[bytes, bytes], folder: str, path: list[str]) -> None:
-    now = dict(os.environb)
+    now = snapshot()
     for name in now.keys() - environment.keys():
         del os.environb[name]
-    for name, value in environment.items() - now.items():  # to set all of them again would take half of a small step
+    for name, value in environment.items() - now.items():
         os.environb[name] = value
     os.chdir(folder)
     sys.path[:] = path

@@ -19,7 +19,6 @@ from treadle.serve.journal import Journal
 from treadle.serve.limits import Limits
 from treadle.serve.metrics import Metrics, collect, exposition
 from treadle.serve.refusal import Refusal, shown
-from treadle.serve.tables import Table
 from treadle.version import __version__
 
 JSON = (b"content-type", b"application/json")
@@ -33,6 +32,8 @@ FIXED: dict[str, tuple[str, ...]] = {
     "/v1/models": ("GET",), "/v2": ("GET",), "/v2/": ("GET",), "/v2/health/live": ("GET",),
     "/v2/health/ready": ("GET",), "/v2/models": ("GET",), "/v2/repository/index": ("POST",),
 }  # fmt: skip
+
+SAGEMAKER = re.compile(r"/endpoints/([^/]+)/invocations")  # where the runtime client of AWS's own SDK asks
 
 _encode = json.Encoder().encode
 Finish = Callable[[Answer], tuple[bytes, tuple[tuple[bytes, bytes], ...]]]
@@ -71,7 +72,7 @@ class App:
             if endpoint is not None and request.method == "POST":
                 self._v2(request, endpoint, None)
             elif request.path == "/invocations" and request.method == "POST":
-                self._invocations(request)
+                self._invocations(request, self._target(request))
             else:
                 self._rest(request)
         except Refusal as refusal:
@@ -85,21 +86,20 @@ class App:
         body = decoded(request.body, request.headers.get(b"content-encoding"), self._limits.body)
         signature = checker.signature
         inference, tail = v2.parse(body, request.headers.get(v2.LENGTH_HEADER), signature)
-        v2.check_outputs(inference, signature)
+        wanted = v2.check_outputs(inference, signature)
         table = v2.table(inference, tail, checker)
         request_id = self._ids.take(request, inference.id)
 
         def finish(answer: Answer) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
-            data, length = v2.encode(inference, answer.version, request_id, answer.values)
+            data, length = v2.encode(inference, answer.version, request_id, answer.values, answer.probabilities)
             if length is None:
                 return data, (JSON,)
             return data, (OCTETS, (b"inference-header-content-length", b"%d" % length))
 
-        unit = inference.parameters.get("unit_id")
-        self._submit(request, endpoint, self._ask(request, request_id, table, unit, version), finish)
+        unit = unit_of(request, inference.parameters.get("unit_id"))
+        self._submit(request, endpoint, Ask(request_id, request.received, table, unit, version, wanted), finish)
 
-    def _invocations(self, request: Request) -> None:
-        endpoint = self._target(request)
+    def _invocations(self, request: Request, endpoint: Endpoint) -> None:
         checker = endpoint.checker(None)
         endpoint.admit()
         kind, header = mlflow.media(request.headers.get(b"content-type"))
@@ -109,15 +109,18 @@ class App:
             table = mlflow.parse_csv(body, header, checker)
         else:
             table, params = mlflow.parse_json(body, checker)
+        wanted = mlflow.wants_probabilities(params, checker.signature)
         accept = request.headers.get(b"accept", b"")
         as_csv = accept.split(b",")[0].split(b";")[0].strip() == b"text/csv"
 
         def finish(answer: Answer) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
+            values = answer.probabilities if wanted else answer.values
             if as_csv:
-                return mlflow.encode_csv(answer.values), ((b"content-type", b"text/csv; charset=utf-8"),)
-            return mlflow.encode(answer.values), (JSON,)
+                return mlflow.encode_csv(values), ((b"content-type", b"text/csv; charset=utf-8"),)
+            return mlflow.encode(values), (JSON,)
 
-        ask = self._ask(request, self._ids.take(request, ""), table, params.get("unit_id"), None)
+        unit = unit_of(request, params.get("unit_id"))
+        ask = Ask(self._ids.take(request, ""), request.received, table, unit, None, wanted)
         self._submit(request, endpoint, ask, finish)
 
     def _v1(self, request: Request, endpoint: Endpoint) -> None:
@@ -125,15 +128,14 @@ class App:
         endpoint.admit()
         body = decoded(request.body, request.headers.get(b"content-encoding"), self._limits.body)
         table, parameters = v1.parse(body, checker)
+        wanted = mlflow.wants_probabilities(parameters, checker.signature)
 
         def finish(answer: Answer) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
-            return mlflow.encode(answer.values), (JSON,)
+            return mlflow.encode(answer.probabilities if wanted else answer.values), (JSON,)
 
-        ask = self._ask(request, self._ids.take(request, ""), table, parameters.get("unit_id"), None)
+        unit = unit_of(request, parameters.get("unit_id"))
+        ask = Ask(self._ids.take(request, ""), request.received, table, unit, None, wanted)
         self._submit(request, endpoint, ask, finish)
-
-    def _ask(self, request: Request, request_id: str, table: Table, unit: Any, version: int | None) -> Ask:
-        return Ask(request_id, request.received, table, unit_of(request, unit), version)
 
     def _submit(self, request: Request, endpoint: Endpoint, ask: Ask, finish: Finish) -> None:
         request_id = ask.request_id.encode()
@@ -165,6 +167,8 @@ class App:
         if AMZN + b"custom-attributes" in request.headers:
             said = b"arm=%b,version=%b" % (arm, version)
             marks = (*marks, (b"x-amzn-sagemaker-custom-attributes", said))  # type: ignore[assignment]
+        if request.path.startswith("/endpoints/"):
+            marks = (*marks, (b"x-amzn-invoked-production-variant", arm))  # type: ignore[assignment]
         return marks
 
     def _target(self, request: Request) -> Endpoint:
@@ -192,6 +196,10 @@ class App:
             raise Refusal(501, "models are loaded when the registry's aliases move; see treadle models promote")
         elif path.startswith("/v1/models/"):
             self._v1_model(request, method, path.removeprefix("/v1/models/"))
+        elif (endpoint := SAGEMAKER.fullmatch(path)) is not None:
+            if method != "POST":
+                raise Refusal(405, f"an endpoint takes POST, not {shown(request.method)}")
+            self._invocations(request, self._model(endpoint[1]))
         else:
             raise Refusal(404, f"there is nothing at {shown(path)}; GET /docs lists what there is")
 
@@ -304,7 +312,7 @@ class App:
         if refusal.retry_after:
             headers = (*headers, (b"retry-after", b"%d" % refusal.retry_after))
         path = request.path
-        if path in ("/invocations", "/ping", "/health", "/version"):
+        if path in ("/invocations", "/ping", "/health", "/version") or SAGEMAKER.fullmatch(path):
             body = mlflow.error(refusal)
             if refusal.status == 415:
                 headers = (TEXT, *headers[1:])  # MLflow's clients know this one as plain text
@@ -312,10 +320,17 @@ class App:
         else:
             body = _encode({"error": refusal.text})
         if not marks:
-            name = path.split("/")[3].removesuffix(":predict") if path.count("/") >= 3 else self._only.name
+            name = _named(path) or self._only.name
             self._metrics.refused(name if name in self._endpoints else "", refusal.status)
             marks = ((b"x-request-id", self._ids.take(request, "").encode()),)  # a client's report can be found by it
         request.reply(refusal.status, (*headers, *marks), body)
+
+
+def _named(path: str) -> str:
+    """The model that a path names, or an empty text."""
+    if path.count("/") < 3:
+        return ""
+    return path.split("/")[2 if path.startswith("/endpoints/") else 3].removesuffix(":predict")
 
 
 def _page(request: Request, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> None:

@@ -50,6 +50,7 @@ class Ask(Struct):
     table: Table
     unit: str = ""  # empty: the request has none
     version: int | None = None
+    probabilities: bool = False  # whether they are wanted as well
 
 
 class Answer(Struct):
@@ -58,6 +59,7 @@ class Answer(Struct):
     version: ModelVersion
     arm: str
     values: Any = None
+    probabilities: Any = None  # (rows, classes) where they were wanted
     refusal: Refusal | None = None
 
 
@@ -154,7 +156,7 @@ class Endpoint:
     ) -> None:  # fmt: skip
         version = lane.predictor.version
 
-        def predicted(values: Any, refusal: Refusal | None) -> None:
+        def predicted(values: Any, probabilities: Any, refusal: Refusal | None) -> None:
             latency = time.perf_counter() - ask.received
             status = 200 if refusal is None else refusal.status
             record = Prediction(
@@ -173,12 +175,12 @@ class Endpoint:
             )
             self._journal.add(record)
             self._metrics.answered(self.name, lane.version, assigned.arm, status, latency)
-            self._answers.append((done, Answer(version, assigned.arm, values, refusal)))
+            self._answers.append((done, Answer(version, assigned.arm, values, probabilities, refusal)))
             arms = self.arms
             if refusal is None and arms is not None and arms.challenger is not None and lane is arms.champion:
                 self._shadow(arms.challenger, arms.traffic, ask.table, record)
 
-        lane.put(Waiting(ask.table, ask.received, predicted))
+        lane.put(Waiting(ask.table, ask.received, ask.probabilities, predicted))
 
     def _settle(self) -> None:
         """After a flush: first the log, then the answers."""
@@ -244,6 +246,7 @@ class _Split:
     def __init__(self, endpoint: Endpoint, arms: Arms, ask: Ask, assigned: Sequence[Assignment], done: Done) -> None:
         self._done = done
         self._values: Any = None
+        self._probabilities: Any = None
         self._answers: list[Answer] = []
         groups: dict[tuple[str, float], list[int]] = {}
         for row, one in enumerate(assigned):
@@ -252,7 +255,7 @@ class _Split:
         self._rows = ask.table.rows
         endpoint.waiting += len(groups) - 1
         for (arm, propensity), rows in groups.items():
-            part = Ask(ask.request_id, ask.received, ask.table.take(rows))
+            part = Ask(ask.request_id, ask.received, ask.table.take(rows), probabilities=ask.probabilities)
             units = [assigned[row].unit for row in rows]
             endpoint._put(
                 arms.lanes()[arm], part, Assignment(units[0], arm, propensity), self._collect(rows), units, rows
@@ -262,19 +265,28 @@ class _Split:
         def done(one: Answer) -> None:
             self._answers.append(one)
             if one.refusal is None:
-                if self._values is None:
-                    self._values = np.empty((self._rows, *one.values.shape[1:]), dtype=one.values.dtype)
-                if self._values.dtype != one.values.dtype:
-                    self._values = self._values.astype(np.result_type(self._values, one.values))
-                self._values[rows] = one.values
+                self._values = _placed(self._values, self._rows, rows, one.values)
+                if one.probabilities is not None:
+                    self._probabilities = _placed(self._probabilities, self._rows, rows, one.probabilities)
             self._left -= 1
             if self._left == 0:
                 failed = next((a.refusal for a in self._answers if a.refusal is not None), None)
                 arms = {a.arm for a in self._answers}
                 arm = arms.pop() if len(arms) == 1 else "mixed"
-                self._done(Answer(self._answers[0].version, arm, None if failed else self._values, failed))
+                values, probabilities = (None, None) if failed else (self._values, self._probabilities)
+                self._done(Answer(self._answers[0].version, arm, values, probabilities, failed))
 
         return done
+
+
+def _placed(whole: Any, size: int, rows: list[int], values: Any) -> Any:
+    """An array of `size` rows with these values at some of them; `whole` is what was there before, or None."""
+    if whole is None:
+        whole = np.empty((size, *values.shape[1:]), dtype=values.dtype)
+    if whole.dtype != values.dtype:
+        whole = whole.astype(np.result_type(whole, values))
+    whole[rows] = values
+    return whole
 
 
 def column(table: Table, name: str) -> list[Any] | None:

@@ -1,7 +1,8 @@
 """Follow the registry: look for changes in a thread, load and warm there, swap on the loop.
 
-An alias that moves is in charge within `EVERY` seconds plus the time to load. What cannot be loaded leaves the old
-version in charge and is said once.
+What a model can do later (a compiled form answers before the model itself is made) is done in a thread of its own, when
+it has answered for a moment. An alias that moves is in charge within `EVERY` seconds plus the time to load. What cannot
+be loaded leaves the old version in charge and is said once.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from treadle.serve.shelf import Shelf, State
 from treadle.serve.tables import Checker
 
 EVERY = 0.2  # seconds between looks
+LATER = 1.0  # seconds that a new version answers undisturbed before the rest of it is made
 KEPT = 3  # versions of a model that stay in memory, so that going back is instant
 
 
@@ -38,6 +40,8 @@ class Follower:
         self._seen: dict[str, State] = {}
         self._said: dict[str, str] = {}
         self._memory: dict[str, dict[int, Predictor]] = {name: {} for name in endpoints}
+        self._unfinished: list[Predictor] = []
+        self._finishing: threading.Thread | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
 
@@ -58,7 +62,26 @@ class Follower:
                     if self._said.get(name) != str(error):
                         self._said[name] = str(error)
                         self._say(f"model '{name}': {error}")
+            if self._unfinished and (self._finishing is None or not self._finishing.is_alive()):
+                predictors, self._unfinished = self._unfinished, []
+                self._finishing = threading.Thread(target=self._finish, args=(predictors,), name="finish", daemon=True)
+                self._finishing.start()
             self._stop.wait(EVERY)
+
+    def _finish(self, predictors: list[Predictor]) -> None:
+        self._stop.wait(LATER)
+        for predictor in predictors:
+            if self._stop.is_set():
+                return
+            try:
+                predictor.complete()
+            except Exception as error:  # noqa: BLE001  # whatever a model file does when it is made: its compiled form goes on
+                entry = predictor.version
+                self._say(
+                    f"model '{entry.name}' version {entry.version}: rows that need the model itself fail: {error}"
+                )
+        gc.collect()
+        gc.freeze()
 
     def _look(self, name: str) -> None:
         state = self._shelf.state(name)
@@ -101,6 +124,7 @@ class Follower:
                 known = set(checker.fields)
                 warm(predictor, checker.records([{k: v for k, v in row.items() if k in known} for row in rows]))
             memory[version] = predictor
+            self._unfinished.append(predictor)
         memory[version] = memory.pop(version)  # the latest used come last
         return memory[version]
 
@@ -108,4 +132,4 @@ class Follower:
         memory = self._memory[name]
         for version in list(memory):
             if len(memory) > KEPT and version not in used:
-                del memory[version]
+                memory.pop(version).close()

@@ -17,15 +17,18 @@ from treadle.serve.predictor import Predictor
 from treadle.serve.refusal import Refusal
 from treadle.serve.tables import Table, joined
 
+Done = Callable[[Any, Any, Refusal | None], None]
+
 
 class Waiting:
-    """One request in a lane: `done` takes the predicted array, or the Refusal that came instead."""
+    """One request in a lane: `done` takes the predicted array, the probabilities if they are `wanted`, or a Refusal."""
 
-    __slots__ = ("done", "received", "table")
+    __slots__ = ("done", "received", "table", "wanted")
 
-    def __init__(self, table: Table, received: float, done: Callable[[Any, Refusal | None], None]) -> None:
+    def __init__(self, table: Table, received: float, wanted: bool, done: Done) -> None:
         self.table = table
         self.received = received  # time.perf_counter()
+        self.wanted = wanted
         self.done = done
 
 
@@ -57,7 +60,7 @@ class Lane:
         for one in batch:
             if now - one.received > self._limits.wait:
                 text = f"the request waited longer than {self._limits.wait:g} s; the server is overloaded"
-                one.done(None, Refusal(504, text))
+                one.done(None, None, Refusal(504, text))
                 continue
             if group and rows + one.table.rows > self._limits.batch:
                 self._predict(group)
@@ -72,16 +75,22 @@ class Lane:
         self.batches += 1
         try:
             answers = answer(self.predictor, joined([one.table for one in group]))
+            wanted = [one.table for one in group if one.wanted]
+            shares = probabilities(self.predictor, joined(wanted)) if wanted else None
         except ModelFailed as error:
             if len(group) == 1:
-                group[0].done(None, Refusal(500, str(error)))
+                group[0].done(None, None, Refusal(500, str(error)))
             else:  # one bad row must not fail the requests that it happened to meet
                 for one in group:
                     self._predict([one])
             return
-        place = 0
+        place = start = 0
         for one in group:
-            one.done(answers[place : place + one.table.rows], None)
+            own = None
+            if shares is not None and one.wanted:
+                own = shares[start : start + one.table.rows]
+                start += one.table.rows
+            one.done(answers[place : place + one.table.rows], own, None)
             place += one.table.rows
 
 
@@ -98,6 +107,17 @@ def answer(predictor: Predictor, table: Table) -> Any:
     if answers.ndim not in (1, 2) or len(answers) != table.rows:
         raise ModelFailed(f"the model answered with shape {answers.shape} for {table.rows} rows")
     return answers
+
+
+def probabilities(predictor: Predictor, table: Table) -> Any:
+    """The probabilities of the model's classes for a table; raises ModelFailed whatever the model raises."""
+    try:
+        found = np.asarray(predictor.probabilities(table.columns))
+    except Exception as error:
+        raise ModelFailed(f"the model failed: {type(error).__name__}: {str(error)[:500]}") from error
+    if found.shape != (table.rows, len(predictor.version.signature.probabilities)):
+        raise ModelFailed(f"the model's probabilities have the shape {found.shape} for {table.rows} rows")
+    return found
 
 
 def warm(predictor: Predictor, table: Table | None) -> None:

@@ -4,7 +4,7 @@ load
 ├── the format is one that this project allows
 ├── Objects.read              the bytes, proved against the digest in the registry
 ├── ModelFormat.read_model    with the allow-list of the project's settings, never one of the file's
-└── ModelFormat.predictor     compiled where that was proved
+└── ModelFormat.predictor     compiled where that was proved: such a form is data, and needs no library of models
 
 It is meant for a worker process of its own: a model file may hold anything.
 """
@@ -18,6 +18,7 @@ from treadle.authoring import Answer, Codec
 from treadle.domain.model import ModelVersion
 from treadle.errors import CodecError, StoreError, TreadleError
 from treadle.plugins import Catalog
+from treadle.serve.aside import Aside
 from treadle.settings import ModelFormats
 from treadle.store import Objects
 from treadle.store.objects import is_folder
@@ -47,9 +48,33 @@ class LoadedModel:
     def predict(self, columns: Mapping[str, Any]) -> Any:
         return self._answer(columns)
 
+    def probabilities(self, columns: Mapping[str, Any]) -> Any:
+        return self._answer.probabilities(columns)  # type: ignore[attr-defined]
+
+    def put_aside(self) -> "LoadedModel":
+        """Have the model itself, where a compiled form answers, made in a process beside this one."""
+        original = getattr(self._answer, "original", None)
+        if original is not None and not original.loaded:
+            self._answer.original = Aside(original)  # type: ignore[attr-defined]
+        return self
+
+    def close(self) -> None:
+        close = getattr(getattr(self._answer, "original", None), "close", None)
+        if close is not None:
+            close()
+
+    def complete(self) -> None:
+        complete = getattr(self._answer, "complete", None)
+        if complete is not None:
+            complete()
+
 
 def load(version: ModelVersion, objects: Objects, formats: Formats) -> LoadedModel:
-    """The model of a version, ready to answer; raises ModelRefused with the reason before anything of it is run."""
+    """The model of a version, ready to answer; raises ModelRefused with the reason before anything of it is run.
+
+    Its bytes are proved at once. With a compiled form the model itself is made later: by `complete`, or for a row that
+    needs it; what it is refused for is raised then.
+    """
     if is_folder(version.artifact):
         raise _refused(version, "its model is a folder", "let the step return the model itself")
     if version.format == PICKLE:
@@ -61,22 +86,43 @@ def load(version: ModelVersion, objects: Objects, formats: Formats) -> LoadedMod
         raise _refused(
             version, str(error), f"run {version.pipeline or 'its pipeline'} again: it makes it anew"
         ) from None
-    try:
-        if version.format == PICKLE:
+
+    def read() -> Any:
+        try:
+            return codec.read_model(data, formats.allowed.trusted)
+        except CodecError as error:
+            raise _unreadable(version, error) from None
+
+    if version.format == PICKLE:
+        try:
             model = codec.parse(data)
-            codec = next((one for one in formats.catalog.codecs() if _serves(one) and one.accepts(model)), codec)
-        elif _serves(codec):
-            model = codec.read_model(data, formats.allowed.trusted)
-    except CodecError as error:
-        hint = 'a type you know to be safe goes into treadle.toml: models = {trusted = ["…"]}'
-        raise _refused(version, str(error), hint if "trust" in str(error) else "") from None
+        except CodecError as error:
+            raise _unreadable(version, error) from None
+        codec = next((one for one in formats.catalog.codecs() if _serves(one) and one.accepts(model)), codec)
+        read = lambda: model  # noqa: E731
     if not _serves(codec):
         raise _refused(
             version, f"nothing installed serves the format '{version.format}'", "train with scikit-learn's interface"
         )
     card = {**version.card, "name": version.name, "compiled": version.compiled}
     card["signature"] = to_builtins(version.signature)
-    return LoadedModel(version, codec.predictor(model, card, version.example))
+    try:
+        return LoadedModel(version, codec.predictor(read, card, version.example, _form(version, objects)))
+    except CodecError as error:
+        raise _unreadable(version, error) from None
+
+
+def _form(version: ModelVersion, objects: Objects) -> bytes:
+    """The compiled form, its digest proved; empty when it is lost: then it is made of the model anew."""
+    try:
+        return objects.read(version.form) if version.form is not None else b""
+    except (CodecError, StoreError):
+        return b""
+
+
+def _unreadable(version: ModelVersion, error: CodecError) -> ModelRefused:
+    hint = 'a type you know to be safe goes into treadle.toml: models = {trusted = ["…"]}'
+    return _refused(version, str(error), hint if "trust" in str(error) else "")
 
 
 def _need_pickles(version: ModelVersion, formats: Formats) -> None:

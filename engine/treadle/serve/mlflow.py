@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import DecodeError, json
 
-from treadle.domain.model import Field
+from treadle.domain.model import Field, Signature
 from treadle.serve.refusal import Refusal, shown
 from treadle.serve.tables import Checker, Table, listing
 
@@ -74,6 +74,16 @@ def parse_json(body: bytes, checker: Checker) -> tuple[Table, dict[str, Any]]:
     if type(params) is not dict:
         raise Refusal(400, f"params is {shown(params)}, expected an object")
     return _FORMS[forms[0]](document[forms[0]], checker), params
+
+
+def wants_probabilities(params: dict[str, Any], signature: Signature) -> bool:
+    """Whether `params` ask for probabilities in place of classes; raises Refusal where there are none."""
+    wanted = params.get("predict_proba", False)
+    if type(wanted) is not bool:
+        raise Refusal(400, f"predict_proba is {shown(wanted)}, expected true or false")
+    if wanted and not signature.probabilities:
+        raise Refusal(400, "predict_proba: this model has no probabilities")
+    return wanted
 
 
 def parse_csv(body: bytes, header: str, checker: Checker) -> Table:

@@ -14,3 +14,12 @@ class Predictor(Protocol):
     def predict(self, columns: Mapping[str, Any]) -> Any:
         """columns: name -> 1-D numpy array of equal length (object dtype for strings, NaN/None for missing), in any
         order; returns a numpy array, 1-D of rows, or 2-D (rows, outputs)."""
+
+    def probabilities(self, columns: Mapping[str, Any]) -> Any:
+        """The probability of each class for the same columns: (rows, classes). For models whose signature has them."""
+
+    def complete(self) -> None:
+        """Do what can wait until the model has answered once; from any thread. Raises TreadleError."""
+
+    def close(self) -> None:
+        """Let go of what it holds; it answers no more."""

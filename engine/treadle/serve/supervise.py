@@ -1,7 +1,8 @@
 """The parent of the workers: binds, forks, replaces the killed and the hung, stops them all, compacts the log.
 
 Workers share one listening socket: connections that nobody has accepted yet survive the death of a worker, which a
-socket per worker (SO_REUSEPORT) would lose. The parent imports nothing heavy, so a fork is cheap.
+socket per worker (SO_REUSEPORT) would lose. The parent has imported what workers need, and nothing of a model is ever
+made in it: a fork, also of one that takes the place of a killed worker, can answer at once.
 """
 
 import errno

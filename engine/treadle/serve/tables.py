@@ -1,6 +1,6 @@
 """Columns of a request, checked against a model's signature; an error names field, row, value and what was expected."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +36,28 @@ NUMBERS = TYPES["double"]
 FLOAT32 = 3.4028234663852886e38
 
 
+class Block(Mapping[str, Any]):
+    """The columns of a matrix by name; who wants the whole matrix finds it in `block`, in the order of `fields`."""
+
+    __slots__ = ("block", "fields")
+
+    def __init__(self, fields: tuple[str, ...], block: Any) -> None:
+        self.fields = fields
+        self.block = block
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self.block[:, self.fields.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+
 class Table:
     """`rows` rows of named 1-D arrays; `block` holds all of them as (rows, fields) when every field is a double."""
 
@@ -49,11 +71,9 @@ class Table:
         self.extra: dict[str, list[Any]] = {}  # columns that name units, not features
 
     @property
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> Mapping[str, Any]:
         """name → 1-D array, in the order of the signature."""
-        if self._columns is None:
-            self._columns = dict(zip(self.fields, self.block.T, strict=True))
-        return self._columns
+        return Block(self.fields, self.block) if self._columns is None else self._columns
 
     def take(self, positions: Sequence[int]) -> "Table":
         """The table of some of its rows."""

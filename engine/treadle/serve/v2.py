@@ -16,6 +16,7 @@ from treadle.serve.tensors import DTYPES, OF_FIELD, count, datatype_of, flatten,
 
 LENGTH_HEADER = b"inference-header-content-length"
 HEADER_LIMIT = 4 << 20
+PREDICT, PROBABILITIES = "predict", "predict_proba"  # as MLServer calls the outputs of scikit-learn's models
 
 
 class Tensor(Struct):
@@ -49,6 +50,11 @@ class Output(Struct, omit_defaults=True):
 
 _decoder = json.Decoder(Inference)
 _encode = json.Encoder().encode
+
+
+def json_text(value: Any) -> str:
+    """A value as a text of JSON: parameters of the protocol are text, numbers and booleans alone."""
+    return _encode(value).decode()
 
 
 def parse(body: bytes | memoryview, header_length: bytes | None, signature: Signature) -> tuple[Inference, memoryview]:
@@ -107,13 +113,19 @@ def table(inference: Inference, tail: memoryview, checker: Checker) -> Table:
     return checker.named(named, max(rows, 0))
 
 
-def encode(inference: Inference, version: ModelVersion, request_id: str, values: Any) -> tuple[bytes, int | None]:
+def encode(
+    inference: Inference, version: ModelVersion, request_id: str, values: Any, probabilities: Any
+) -> tuple[bytes, int | None]:
     """The answer's body, and the length of its JSON part when tensors follow it.
 
-    `values` is (rows,) or (rows, outputs). NaN and infinities are null in JSON, as strict JSON has no word for them.
+    `values` is (rows,) or (rows, outputs), `probabilities` (rows, classes) or None. NaN and infinities are
+    null in JSON, as strict JSON has no word for them.
     """
     outputs = _outputs(version.signature, values)
     if inference.outputs:
+        outputs = {PREDICT: next(iter(outputs.values())), **outputs}
+        if probabilities is not None:
+            outputs[PROBABILITIES] = probabilities
         wanted = {one.name: one.parameters for one in inference.outputs}
         unknown = [name for name in wanted if name not in outputs]
         if unknown:
@@ -140,17 +152,20 @@ def encode(inference: Inference, version: ModelVersion, request_id: str, values:
     return (b"".join([head, *parts]), len(head)) if parts else (head, None)
 
 
-def check_outputs(inference: Inference, signature: Signature) -> None:
-    """Refuse outputs that the model does not have, before it works for them."""
+def check_outputs(inference: Inference, signature: Signature) -> bool:
+    """Refuse outputs that the model does not have, before it works for them; says whether probabilities are wanted."""
     known = output_names(signature)
+    if signature.probabilities:
+        known = (*known, PROBABILITIES)
     for one in inference.outputs:
-        if one.name not in known:
+        if one.name not in known and one.name != PREDICT:
             raise Refusal(400, f"output {shown(one.name)} is unknown; this model has {listing(known)}")
+    return any(one.name == PROBABILITIES for one in inference.outputs)
 
 
 def output_names(signature: Signature) -> tuple[str, ...]:
     """The names of a model's outputs."""
-    return tuple(one.name for one in signature.outputs) or ("predict",)
+    return tuple(one.name for one in signature.outputs) or (PREDICT,)
 
 
 def metadata(version: ModelVersion, versions: list[str]) -> dict[str, Any]:
@@ -161,9 +176,15 @@ def metadata(version: ModelVersion, versions: list[str]) -> dict[str, Any]:
         "versions": versions,
         "platform": f"treadle_{version.format}",
         "inputs": [_described(one.name, one.dtype, [-1]) for one in version.signature.inputs],
-        "outputs": [_described(one.name, one.dtype, [-1]) for one in outputs]
-        or [_described("predict", "double", [-1])],
+        "outputs": [
+            *([_described(one.name, one.dtype, [-1]) for one in outputs] or [_described(PREDICT, "double", [-1])]),
+            *([_shares(version.signature.probabilities)] if version.signature.probabilities else []),
+        ],
     }
+
+
+def _shares(classes: tuple[str, ...]) -> dict[str, Any]:
+    return {**_described(PROBABILITIES, "double", [-1, len(classes)]), "parameters": {"classes": json_text(classes)}}
 
 
 def _described(name: str, dtype: str, shape: list[int]) -> dict[str, Any]:

@@ -30,7 +30,11 @@ PATIENCE = 20.0  # seconds until a worker that replaces another accepts connecti
 
 
 class Serving(Struct, frozen=True, kw_only=True):
-    """What a server is asked to do; `store` is `.treadle`, `meeting` a folder in which workers leave counters."""
+    """What a server is asked to do; `store` is `.treadle`, `meeting` a folder in which workers leave counters.
+
+    `supervisor` is the process that forks the workers, known before any of them: one that is born as it dies must
+    notice, or it would keep the port and nobody would replace or stop it.
+    """
 
     models: tuple[str, ...]
     workers: int
@@ -40,11 +44,13 @@ class Serving(Struct, frozen=True, kw_only=True):
     token: str | None
     loopback: bool
     shelf: Callable[[], Shelf]
+    supervisor: int
 
 
 def work(serving: Serving, listening: socket.socket, board: mmap.mmap, number: int) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. `board` has a SLOT for every worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes a stop on as SIGTERM
+    sys.setswitchinterval(0.0005)  # a thread that makes a model must not keep the loop waiting
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(serving, listening, board, number))
 
@@ -95,7 +101,7 @@ async def _beat(
     loop = asyncio.get_running_loop()
     published = 0.0
     replaces = SLOT.unpack_from(board, number * SLOT.size)[2] != 0.0
-    parent = os.getppid()
+    parent = serving.supervisor
     while True:
         ready = READY if all(endpoint.arms is not None for endpoint in endpoints.values()) else 0.0
         SLOT.pack_into(board, number * SLOT.size, time.monotonic(), ready, float(replaces))

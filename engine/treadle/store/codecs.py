@@ -9,9 +9,9 @@ encode                       decode
 
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from treadle.authoring import PATH, Codec, ModelCard
 from treadle.domain.artifact import Artifact
@@ -19,6 +19,9 @@ from treadle.errors import CodecError, did_you_mean
 from treadle.store import tree
 from treadle.store.objects import LIST, Objects, add_list, is_folder
 from treadle.store.scratch import temporary
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes a part of a URL and of a path
 CARD = "card"  # the codec of a model's card: an output stored by it is registered
@@ -40,11 +43,11 @@ class _Whole:
     def parse(self, data: bytes) -> Any:
         raise NotImplementedError
 
-    def write(self, value: Any, path: Path) -> None:
+    def write(self, value: Any, path: "Path") -> None:
         """Store the value in a file."""
         path.write_bytes(self.dump(value))
 
-    def read(self, path: Path) -> Any:
+    def read(self, path: "Path") -> Any:
         """Return the value stored in a file."""
         return self.parse(path.read_bytes())
 
@@ -143,9 +146,14 @@ class PickleCodec(_Whole):
         return False
 
     def dump(self, value: Any) -> bytes:
-        import cloudpickle  # lazy: 30 ms that only pickles need
+        import pickle  # lazy: only pickles need it
 
-        return bytes(cloudpickle.dumps(value, protocol=5))
+        try:
+            return pickle.dumps(value, protocol=5)  # classes by name, so that equal values have equal bytes
+        except (pickle.PicklingError, AttributeError, TypeError):
+            import cloudpickle  # lazy: 30 ms that only closures and the like need
+
+            return bytes(cloudpickle.dumps(value, protocol=5))
 
     def parse(self, data: bytes) -> Any:
         import pickle  # lazy: only pickles need it
@@ -164,20 +172,20 @@ class _Place:
     folder = False
 
     def accepts(self, value: Any) -> bool:
-        return isinstance(value, PurePath) and (os.path.isdir(value) if self.folder else os.path.isfile(value))
+        return _is_path(value) and (os.path.isdir(value) if self.folder else os.path.isfile(value))
 
-    def write(self, value: Any, path: Path) -> None:
+    def write(self, value: Any, path: "Path") -> None:
         """Copy what the path names."""
         import shutil  # lazy: not used by `encode`, which stores the original
 
-        if not isinstance(value, str | PurePath) or os.path.isdir(value) != self.folder:
+        if not (isinstance(value, str) or _is_path(value)) or os.path.isdir(value) != self.folder:
             raise CodecError(f"codec '{self.name}' stores the path of a {self.name} that exists, not {_kind(value)}")
         if self.folder:
             shutil.copytree(value, path, symlinks=True)
         else:
             shutil.copyfile(value, path)
 
-    def read(self, path: Path) -> Any:
+    def read(self, path: "Path") -> Any:
         """Return the path itself."""
         return path
 
@@ -261,6 +269,8 @@ def _encode_one(
         return _store_place(value, codec, objects, os.fspath(scratch), name)
     part = os.path.join(temporary(os.fspath(scratch)), name + codec.suffix)
     os.makedirs(os.path.dirname(part))
+    from pathlib import Path  # lazy: 4 ms that built-in codecs spare
+
     codec.write(value, Path(part))
     if not os.path.exists(part):
         raise CodecError(f"codec '{codec.name}' wrote nothing for output '{name}'")
@@ -296,6 +306,8 @@ def decode(
     if isinstance(codec, _Whole) and not is_folder(artifact) and form != PATH:
         return codec.parse(objects.read(artifact))
     place = objects.hand_out(artifact, os.path.join(scratch, artifact.digest[:16]))
+    from pathlib import Path  # lazy: 4 ms that built-in codecs spare
+
     if form == PATH:
         return Path(place)
     return codec.read_as(Path(place), form) if form in getattr(codec, "forms", ()) else codec.read(Path(place))  # type: ignore[attr-defined]
@@ -335,7 +347,9 @@ def _choose(value: Any, codecs: Sequence[Codec], name: str, forced: str | None) 
 
 
 def _store_place(value: Any, codec: _Place, objects: Objects, scratch: str, name: str) -> Artifact:
-    if not isinstance(value, str | PurePath) or not (os.path.isdir if codec.folder else os.path.isfile)(value):
+    if not (isinstance(value, str) or _is_path(value)) or not (os.path.isdir if codec.folder else os.path.isfile)(
+        value
+    ):
         raise CodecError(f"output '{name}' is to be a {codec.name}, but it is {_refusal(value)}")
     real = os.path.realpath(value)
     own = real.startswith(os.path.realpath(scratch) + os.sep)
@@ -347,8 +361,14 @@ def _store_place(value: Any, codec: _Place, objects: Objects, scratch: str, name
     return objects.add_file(real, codec.name, label, give=own)
 
 
+def _is_path(value: Any) -> bool:
+    """Whether a value is a path; without the module of paths, which takes 4 ms to import, there is none."""
+    module = sys.modules.get("pathlib")
+    return module is not None and isinstance(value, module.PurePath)
+
+
 def _refusal(value: Any) -> str:
-    if isinstance(value, PurePath):
+    if _is_path(value):
         what = "neither a file nor a folder" if os.path.exists(value) else "nothing"
         return f"the path {value}, but there is {what} there"
     if isinstance(value, dict | list | tuple):
@@ -357,7 +377,7 @@ def _refusal(value: Any) -> str:
 
 
 def _advice(value: Any, name: str) -> str:
-    if isinstance(value, PurePath):
+    if _is_path(value):
         return "create the file or folder before the step returns its path"
     return (
         "return a type that has a codec (numbers, text, lists and dicts of them, bytes, a pathlib.Path of a file "

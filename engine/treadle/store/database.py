@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from treadle.errors import StoreError
@@ -53,7 +54,15 @@ class Database:
         self._inode = 0
         self._depth = 0
         self._durable = True  # whether the connection syncs when it commits
+        self._held = False
         self._inherited: list[sqlite3.Connection] = []
+
+    def hold(self) -> None:
+        """From here on a file that is not there is away for a while: no new one takes its place, StoreError says so.
+
+        For those who act on what the file says for days: an empty one would tell them that there is nothing.
+        """
+        self._held = True
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
@@ -167,6 +176,8 @@ class Database:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
+        if self._held and not os.path.exists(self.path):
+            raise StoreError(f"{self.path} is away: it was there and is not now")
         if not os.path.exists(self.path):
             make_folder(os.path.dirname(self.path))
         for _ in range(3):
@@ -186,7 +197,8 @@ class Database:
         raise StoreError(f"{self.path} is damaged again and again; the disk may be failing")
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+        name = f"{Path(self.path).absolute().as_uri()}?mode={'rw' if self._held else 'rwc'}"
+        return sqlite3.connect(name, timeout=WAIT, isolation_level=None, check_same_thread=False, uri=True)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         with self._alone():  # the switch to WAL does not wait for others by itself
@@ -227,6 +239,7 @@ class Database:
         self._set_aside()
 
     def _set_aside(self) -> None:
+        self._held = False
         with self._alone():
             if _inode(self.path) == self._inode:  # else another process has already done it
                 number = 1

@@ -18,13 +18,21 @@ from treadle.store.database import Database
 Signature = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
 
 RACY = 2_000_000_000  # nanoseconds
-PARALLEL = 8 << 20  # bytes from which on hashing is shared among threads
+PARALLEL = 8 << 20  # bytes from which on hashing is shared among threads,
+EACH = 64 << 10  # if files are that large: with small ones threads would only wait for each other
+SHARE = 64  # files hashed between two words about how far it is
 ATTEMPTS = 3  # looks at a file that changes while it is read
+FEW = 8  # files up to which their rows are read one by one, and not those of their folder
+MANY = 500  # rows asked for at once
+COLUMNS = "path, size, mtime_ns, ctime_ns, inode, digest"
 
 
 def signature(path: str | os.PathLike[str]) -> Signature:
     """What tells, almost always, whether a file is still the same; raises OSError."""
-    found = os.stat(path)
+    return _signature(os.stat(path))
+
+
+def _signature(found: os.stat_result) -> Signature:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
@@ -35,8 +43,17 @@ class FileDigests:
         self._database = database
         self.looked: set[str] = set()  # every file that an answer depended on
         self._known: dict[str, tuple[Signature, str]] = {}
-        self._loaded: set[str] = set()
+        self._asked: set[str] = set()  # names, and folders with all below them, that the database was asked for
         self.tell: Tell = silent  # hears how far hashing is
+
+    def foresee(self, paths: Sequence[str]) -> None:
+        """Read at once what is known of these absolute paths; each would be asked for alone when it is looked at."""
+        names = [path for path in paths if path not in self._known and path not in self._asked and _is_text(path)]
+        self._asked.update(names)
+        for start in range(0, len(names), MANY):
+            some = names[start : start + MANY]
+            marks = ",".join("?" * len(some))
+            self._remember(self._database.rows(f"SELECT {COLUMNS} FROM files WHERE path IN ({marks})", some))
 
     def digest(self, path: str | os.PathLike[str]) -> str:
         """The digest of one file's content."""
@@ -45,12 +62,15 @@ class FileDigests:
     def digest_many(self, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
         """The digests of files, in their order; large ones are hashed on all cores."""
         names = [os.path.abspath(path) for path in paths]
+        return self._digests(names, [signature(name) for name in names])
+
+    def _digests(self, names: Sequence[str], signatures: Iterable[Signature]) -> list[str]:
+        """The digests of files by absolute, normal paths, which have just had these signatures."""
         self.looked.update(names)
         self._load(names)
         found: dict[str, str] = {}
         open_: list[tuple[str, Signature]] = []
-        for name in names:
-            now = signature(name)
+        for name, now in zip(names, signatures, strict=True):
             known = self._known.get(name)
             if known is not None and known[0] == now:
                 found[name] = known[1]
@@ -88,8 +108,8 @@ class FileDigests:
     def _identify(self, name: str, listing: Listing) -> Data:
         now = time.time_ns()
         try:
-            signatures = tuple(signature(path) for path in listing.paths)
-            contents = self.digest_many(listing.paths)
+            signatures = tuple(map(signature, listing.paths))
+            contents = self._digests(listing.paths, signatures)
         except OSError as error:
             text = f"data '{name}': {error.filename} cannot be read: {error.strerror}"
             raise InputError([Problem("unreadable-data", text, listing.where)]) from error
@@ -106,19 +126,19 @@ class FileDigests:
         )
 
     def _load(self, names: Sequence[str]) -> None:
-        """Read what is known of these files: one by one, or a whole folder at once when there are many."""
-        missing = [name for name in names if name not in self._known]
-        columns = "path, size, mtime_ns, ctime_ns, inode, digest"
-        if len(missing) <= 8:
-            for name in missing:
-                self._remember(self._database.rows(f"SELECT {columns} FROM files WHERE path = ?", (name,)))
+        """Read what is known of these files: of these alone, or of a whole folder when there are many."""
+        if len(names) <= FEW:
+            self.foresee(names)
             return
-        top = os.path.commonpath([os.path.dirname(name) for name in missing])
-        if top not in self._loaded:
-            self._loaded.add(top)
+        missing = [name for name in names if name not in self._known]
+        if not missing:
+            return
+        top = os.path.dirname(os.path.commonpath([min(missing), max(missing)]) + os.sep)  # what both share all do
+        if top not in self._asked:
+            self._asked.add(top)
             low = top.rstrip("/") + "/"
             high = low[:-1] + "0"  # the character after the slash
-            sql = f"SELECT {columns} FROM files WHERE path >= ? AND path < ?"
+            sql = f"SELECT {COLUMNS} FROM files WHERE path >= ? AND path < ?"
             self._remember(self._database.rows(sql, (low, high)))
 
     def _remember(self, rows: Iterable[tuple[str, int, int, int, int, str]]) -> None:
@@ -129,14 +149,16 @@ class FileDigests:
         fresh: list[tuple[str, int, int, int, int, str]] = []
         done, total = 0, sum(before[0] for _, before in files)
         self.tell(Advance("hashing", done, total, "bytes"))
-        for (name, before), (after, digest, at) in zip(files, _hash_all(files), strict=True):
+        for number, ((name, before), (after, digest, at)) in enumerate(zip(files, _hash_all(files), strict=True), 1):
             found[name] = digest
             done += before[0]
-            self.tell(Advance("hashing", done, total, "bytes"))
+            if number % SHARE == 0 or before[0] >= EACH:
+                self.tell(Advance("hashing", done, total, "bytes"))
             self._known.pop(name, None)
             if after is not None and not _racy(after, at) and _is_text(name):
                 self._known[name] = (after, digest)
                 fresh.append((name, *after, digest))
+        self.tell(Advance("hashing", total, total, "bytes"))
         if fresh:
             sql = (
                 "INSERT OR REPLACE INTO files (path, size, mtime_ns, ctime_ns, inode, digest) VALUES (?, ?, ?, ?, ?, ?)"
@@ -149,7 +171,7 @@ Hashed = tuple[Signature | None, str, int]  # the file as it was hashed, None if
 
 def _hash_all(files: Sequence[tuple[str, Signature]]) -> Iterator[Hashed]:
     """One after the other, as they are wanted; many bytes on all cores."""
-    if len(files) == 1 or sum(before[0] for _, before in files) < PARALLEL:
+    if len(files) == 1 or sum(before[0] for _, before in files) < max(PARALLEL, len(files) * EACH):
         yield from map(_hash_one, files)
         return
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that unchanged files spare
@@ -157,7 +179,7 @@ def _hash_all(files: Sequence[tuple[str, Signature]]) -> Iterator[Hashed]:
     from treadle.environment import cores  # lazy: only many bytes need it
 
     threads = max(1, cores())
-    size = max(1, min(64, len(files) // (4 * threads)))  # handing over a small file costs more than hashing it
+    size = max(1, min(SHARE, len(files) // (4 * threads)))  # handing over a small file costs more than hashing it
     shares = [files[start : start + size] for start in range(0, len(files), size)]
     with ThreadPoolExecutor(threads) as pool:
         for share in pool.map(_hash_some, shares):
@@ -173,8 +195,12 @@ def _hash_one(file: tuple[str, Signature]) -> Hashed:
     digest, at = "", 0
     for _ in range(ATTEMPTS):
         at = time.time_ns()
-        digest = digests.of_file(path)
-        after = signature(path)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            digest = digests.of_handle(handle, path, before[0])
+            after = _signature(os.fstat(handle))  # a file that was replaced meanwhile shows it in its ctime
+        finally:
+            os.close(handle)
         if after == before:
             return after, digest, at
         before = after

@@ -47,11 +47,11 @@ class Objects:
             if not (give and _link(os.fspath(path), part)):
                 shutil.copyfile(path, part)
             return self._take(part, digests.of_file(part), os.stat(part).st_size, codec, name)
-        except OSError as error:
-            raise os_failure(error, os.fspath(path)) from error
-        finally:
-            with suppress(OSError):
-                os.unlink(part)
+        except BaseException as error:
+            _drop(part)
+            if isinstance(error, OSError):
+                raise os_failure(error, os.fspath(path)) from error
+            raise
 
     def add_bytes(self, data: bytes, codec: str, name: str = "") -> Artifact:
         """Store bytes."""
@@ -64,9 +64,9 @@ class Objects:
                 with open(part, "wb") as file:
                     file.write(data)
                 return self._take(part, found.digest, found.size, codec, name)
-            finally:
-                with suppress(OSError):
-                    os.unlink(part)
+            except BaseException:
+                _drop(part)
+                raise
         except OSError as error:
             raise os_failure(error, self.folder) from error
 
@@ -173,7 +173,7 @@ class Objects:
         target = os.path.join(os.fspath(folder), name)
         members = self._proved(artifact)
         try:
-            os.makedirs(folder, exist_ok=True)
+            _make_folder(folder)
             if is_folder(artifact):
                 planting.plant(members, self.path, target, planting.show)
             else:
@@ -202,7 +202,10 @@ class Objects:
     # inside
 
     def _take(self, part: str, digest: str, size: int, codec: str, name: str) -> Artifact:
-        if not self._already(digest, size):
+        """The artifact of a file under a temporary name, which it loses."""
+        if self._already(digest, size):
+            _drop(part)
+        else:
             os.chmod(part, 0o444)
             _sync_file(part)
             place = self.path(digest)
@@ -283,6 +286,18 @@ def is_folder(artifact: Artifact) -> bool:
 def add_list(objects: Objects, artifacts: list[Artifact]) -> Artifact:
     """Store a list of artifacts as one artifact, which is read as the list of their values."""
     return objects.add_bytes(_encode_list(artifacts), LIST)
+
+
+def _make_folder(path: str | os.PathLike[str]) -> None:
+    try:
+        os.mkdir(path)
+    except OSError:  # it is there, or its parent is not
+        os.makedirs(path, exist_ok=True)
+
+
+def _drop(part: str) -> None:
+    with suppress(OSError):
+        os.unlink(part)
 
 
 def _make_folders(top: str) -> None:

@@ -11,6 +11,7 @@ from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError
 from treadle.store import tree
 
+SMALL = 64 << 10  # bytes that are copied in one go
 COPIED = 16 << 20  # bytes up to which the superuser gets a copy: file modes do not stop him from writing
 
 Put = Callable[[str, str, bool], None]  # object, target, whether it is an executable
@@ -20,11 +21,24 @@ def show(path: str, target: str, executable: bool) -> None:
     """Let a step see an object at `target`, by a link where that is safe."""
     with suppress(FileNotFoundError):
         os.unlink(target)
-    if executable or (os.geteuid() == 0 and os.stat(path).st_size <= COPIED):
+    size = os.stat(path).st_size if executable or os.geteuid() == 0 else COPIED + 1
+    if size <= SMALL:
+        _copy_small(path, target, 0o755 if executable else 0o444)
+    elif executable or size <= COPIED:
         shutil.copyfile(path, target)
         os.chmod(target, 0o755 if executable else 0o444)
     else:
         os.symlink(os.path.abspath(path), target)
+
+
+def _copy_small(path: str, target: str, mode: int) -> None:
+    """In a third of the calls that `shutil` needs."""
+    with open(path, "rb", buffering=0) as source:
+        data = source.read()
+    with open(target, "xb", buffering=0) as file:
+        if file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+        os.fchmod(file.fileno(), mode)
 
 
 def copy(path: str, target: str, executable: bool) -> None:

@@ -86,7 +86,7 @@ class Remote:
 
     def _ask(self, source: DataSource) -> _Now:
         with self._reached(source):
-            system, path = _open(source.target)
+            system, path = open_url(source.target)
             system.invalidate_cache()
             found = system.info(path)
         if found.get("type") == "directory":
@@ -99,7 +99,7 @@ class Remote:
         part = temporary(os.path.join(self._folder, "tmp"))
         try:
             with self._reached(source):
-                system, path = _open(source.target)
+                system, path = open_url(source.target)
                 size = self._download(system, path, part, source, now.size)
                 again = _now(system.info(path), time.time())
             if now.size is not None and size != now.size:
@@ -136,7 +136,7 @@ class Remote:
             yield
         except TreadleError:
             raise
-        except _raised() as error:
+        except raised() as error:
             raise self._problem(source, error) from None
 
     def _problem(self, source: DataSource, error: BaseException) -> InputError:
@@ -259,7 +259,7 @@ def _recent(stamp: Any, at: float) -> bool:
     return at - moment < SETTLED
 
 
-def _open(url: str) -> tuple[Any, str]:
+def open_url(url: str) -> tuple[Any, str]:
     """The file system of a URL and the path in it; raises ImportError with what to install, ValueError."""
     from fsspec.core import url_to_fs  # lazy: 80 ms that local data spares
 
@@ -279,7 +279,7 @@ def _streams(system: Any) -> bool:
     return bool({"http", "https"}.intersection(protocol))
 
 
-def _raised() -> tuple[type[BaseException], ...]:
+def raised() -> tuple[type[BaseException], ...]:
     """What file systems raise: their libraries have roots of their own."""
     found: list[type[BaseException]] = [OSError, ValueError, ImportError, EOFError, RuntimeError, TypeError, KeyError]
     for module, names in (("aiohttp", ("ClientError",)), ("botocore.exceptions", ("BotoCoreError", "ClientError"))):

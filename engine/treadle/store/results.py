@@ -41,6 +41,8 @@ class Results:
         self._encode = Encoder().encode
         self._decode = Decoder(Result).decode
         self._near: dict[str, bytes] = {}
+        self._last: dict[tuple[str, str], str] = {}  # pipeline and step → key of its newest result
+        self._read_last: Result | None = None
 
     def get(self, key: str) -> Result | None:
         """The result of a key, or None."""
@@ -48,7 +50,15 @@ class Results:
         if data is None:
             rows = self._database.rows("SELECT data FROM results WHERE key = ?", (key,))
             data = rows[0][0] if rows else None
+        elif self._read_last is not None and self._read_last.key == key:
+            return self._read_last  # `last` was asked just before
         return None if data is None else self._read(data)
+
+    def last(self, pipeline: str, step: str) -> Result | None:
+        """The newest result of a step as it was when `preload` read it, or None where that is not known."""
+        data = self._near.get(self._last.get((pipeline, step), ""))
+        self._read_last = None if data is None else self._read(data)
+        return self._read_last
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Result]:
         """The results of those keys that have one."""
@@ -65,8 +75,10 @@ class Results:
 
     def preload(self, pipeline: str) -> None:
         """Read the newest result of every step of a pipeline at once, so that `get` need not ask for each."""
-        sql = "SELECT r.key, r.data FROM last_results l JOIN results r ON r.key = l.key WHERE l.pipeline = ?"
-        self._near.update(self._database.rows(sql, (pipeline,)))
+        sql = "SELECT l.step, r.key, r.data FROM last_results l JOIN results r ON r.key = l.key WHERE l.pipeline = ?"
+        for step, key, data in self._database.rows(sql, (pipeline,)):
+            self._near[key] = data
+            self._last[pipeline, step] = key
 
     def put(self, results: Sequence[Result], replace: bool = False) -> None:
         """Record results in one transaction.

@@ -11,7 +11,8 @@ _NUMBERS = count()
 
 def temporary(folder: str) -> str:
     """A name in `folder` that nobody else uses: `<pid>-<token>-<n>.part`; the folder is made if need be."""
-    os.makedirs(folder, exist_ok=True)
+    if not os.path.isdir(folder):
+        os.makedirs(folder, exist_ok=True)
     return os.path.join(folder, f"{os.getpid()}-{_TOKEN}-{next(_NUMBERS)}{SUFFIX}")
 
 

@@ -46,8 +46,8 @@ class Waste(Struct, frozen=True):
 class Report(Struct, frozen=True):
     """The outcome of verifying `count` objects of `size` bytes.
 
-    `damaged` was moved aside, `repaired` is the part of it that is whole again, `forgotten` has (pipeline, step)
-    of results that need what is not there: they count as misses from now on.
+    `damaged` was moved aside, `repaired` is what is whole or there again, `forgotten` has (pipeline, step)
+    of results that need what is not there: they count as misses from now on. `remote` says what was wrong with it.
     """
 
     count: int
@@ -55,6 +55,7 @@ class Report(Struct, frozen=True):
     damaged: tuple[str, ...]
     repaired: tuple[str, ...]
     forgotten: tuple[tuple[str, str], ...]
+    remote: tuple[str, ...] = ()
 
 
 def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float | None = None) -> Waste:
@@ -143,8 +144,8 @@ def sweep(store: Store, waste: Waste, now: float | None = None, tell: Tell = sil
 def verify_all(store: Store, fetch: Callable[[str], bool] = lambda digest: False, tell: Tell = silent) -> Report:
     """Hash every object again, move the damaged aside and forget the results that need what is missing.
 
-    `fetch` brings an object back by its digest and tells whether it could: where a remote has a copy, damage is
-    repaired instead.
+    `fetch` brings an object back by its digest and tells whether it could: where a remote has a copy, what is damaged
+    or lost is repaired instead.
     """
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that other commands spare
 
@@ -168,11 +169,24 @@ def verify_all(store: Store, fetch: Callable[[str], bool] = lambda digest: False
             if not sound:
                 store.objects.verify(Artifact(digest, "", length))
                 damaged.append(digest)
-    repaired = [digest for digest in damaged if fetch(digest) and store.objects.verify(Artifact(digest, "", 0))]
+    repaired = {digest for digest in damaged if fetch(digest)}
+    repaired.update(restore(store, fetch))
     lost = [result for result in store.results.all() if not all(map(store.objects.has, result.outputs.values()))]
     store.results.forget(*(result.key for result in lost))
     forgotten = tuple(sorted({(result.pipeline, result.step) for result in lost}))
     return Report(count, size, tuple(sorted(damaged)), tuple(sorted(repaired)), forgotten)
+
+
+def restore(store: Store, fetch: Callable[[str], bool]) -> list[str]:
+    """Bring back what results and model versions name and the store lost; the digests that came."""
+    named = [artifact for result in store.results.all() for artifact in result.outputs.values()]
+    named += [version.artifact for name in store.models.names() for version in store.models.versions(name)]
+    found = []
+    for artifact in named:
+        for digest in store.objects.parts(artifact):  # a folder's own list first, which then names the rest
+            if not os.path.exists(store.objects.path(digest)) and fetch(digest):
+                found.append(digest)
+    return found
 
 
 def stored_sizes(store: Store) -> dict[str, int]:

@@ -61,7 +61,7 @@ def decide(book: Book, rules: Rules, seen: Seen, now: float) -> tuple[Book, tupl
     allowed: list[Request] = []
     for request in requests:
         rule, memory = rules[request.trigger], book.rules[request.trigger]
-        barred = _barred(rule, memory, seen.reasons, now)
+        barred = _barred(rule, _shared(book, rules, rule), seen.reasons, now)
         if not barred:
             allowed.append(request)
             continue
@@ -150,6 +150,16 @@ def _landed(book: Book, event: RunEnded, now: float) -> Book:
         for name in set(flight.triggers) & set(book.rules):
             book = _remember(book, name, failures=book.rules[name].failures + 1, failed_at=now)
     return structs.replace(book, flight=None)
+
+
+def _shared(book: Book, rules: Rules, rule: Rule) -> Memory:
+    """What limits look at: the memory of the rule, or that of its whole group."""
+    if not rule.group:
+        return book.rules[rule.name]
+    found = [book.rules[name] for name, other in rules.items() if other.group == rule.group]
+    fired = tuple(sorted({moment for memory in found for moment in memory.fired}))
+    worst = max(found, key=lambda memory: memory.failures)
+    return structs.replace(book.rules[rule.name], fired=fired, failures=worst.failures, failed_at=worst.failed_at)
 
 
 def _barred(rule: Rule, memory: Memory, reasons: frozenset[str], now: float) -> str:

@@ -23,6 +23,7 @@ def rule(trigger: Trigger) -> Rule:
         budget=_budget(given.get("budget")),
         unless=(unless,) if isinstance(unless, str) else tuple(unless),
         on_fail=_backoff(given.get("on_fail", {})),
+        group=trigger.group,
     )
 
 

@@ -53,12 +53,11 @@ class Changes:
         found, self._found = self._found, []
         return found
 
-    def happened(self) -> bool:
-        """Whether something differs already; never blocks."""
-        if not self._found:
-            self._take(self._source.get(0))
-            self._settle()
-        return bool(self._found)
+    def happened(self) -> tuple[str, ...]:
+        """What differs already, and will be returned by `wait`; never blocks."""
+        self._take(self._source.get(0))
+        self._settle()
+        return tuple(self._found)
 
     def take_notice(self) -> str:
         """What the user should know of how changes are found, once."""
@@ -89,7 +88,7 @@ class Changes:
             return
         self._patience = None
         self.seen = after
-        self._found = differing
+        self._found = sorted({*self._found, *differing})
 
     def _may_wait(self, now: float, most: float) -> bool:
         if self._patience is None:

@@ -1,7 +1,7 @@
 """The executor that stays between turns, and what a run sees of it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 
 from msgspec import Struct
@@ -40,8 +40,11 @@ class Pool:
             self._kept, self._key = make.start(), make.key
         return self._kept
 
-    def lend(self, make: Make, superseded: Callable[[], bool]) -> "Lent":
-        """The executor for one run, which closes it without ending it."""
+    def lend(self, make: Make, superseded: Callable[[Set[str]], bool]) -> "Lent":
+        """The executor for one run, which closes it without ending it.
+
+        `superseded` says of the steps that run now whether the run has been overtaken by a change.
+        """
         return Lent(self.warm(make), superseded, self.close)
 
     def close(self) -> None:
@@ -54,7 +57,7 @@ class Pool:
 class Lent:
     """An executor for one run: raises Superseded when what the run uses has changed."""
 
-    def __init__(self, inner: Executor, superseded: Callable[[], bool], broken: Callable[[], None]) -> None:
+    def __init__(self, inner: Executor, superseded: Callable[[Set[str]], bool], broken: Callable[[], None]) -> None:
         self.slots = inner.slots
         self._inner = inner
         self._superseded = superseded
@@ -62,7 +65,7 @@ class Lent:
         self._running: set[str] = set()
 
     def submit(self, task: Task) -> None:
-        if self._superseded():
+        if self._superseded(self._running | {task.step_id}):
             raise Superseded
         with _given_up(self._broken):
             self._inner.submit(task)
@@ -77,7 +80,7 @@ class Lent:
             self._running.difference_update(outcome.step_id for outcome in ended)
             if ended:
                 return ended
-            if self._superseded():
+            if self._superseded(self._running):
                 raise Superseded
             if limit is not None and time.monotonic() >= limit:
                 return []

@@ -1,120 +1,166 @@
-"""What answers for a model: its compiled form where that is sure, else the model itself."""
+"""What answers for a model: its compiled form where that is sure, else the model itself.
+
+A form needs numpy alone: a server that has one answers before scikit-learn is imported, and fetches the model itself
+afterwards, or when a row needs it.
+"""
 
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from treadle_steps.compiled import proof, trees
-from treadle_steps.compiled.build import program
-from treadle_steps.compiled.frame import Fields, columns_of, table
-from treadle_steps.compiled.program import Columns, NotCompiled, Program
-from treadle_steps.estimators import final
+from treadle_steps.compiled import forms
+from treadle_steps.compiled.differ import attempt, difference
+from treadle_steps.compiled.program import Answer, Columns, NotCompiled, Program
+from treadle_steps.compiled.run import program
 
 LOG = logging.getLogger("treadle.serve")
-FEW = 64  # rows up to which walking flat arrays is faster than scikit-learn
 COMPILED, ORIGINAL = "compiled", "original"
+
+Fields = Sequence[Mapping[str, Any]]  # {name, dtype, required, choices} of each input, in the model's order
 
 
 class Original:
-    """A model behind the columns of a request: builds the table that `predict` takes."""
+    """A model behind the columns of a request: builds the table that `predict` takes; `read` makes the model."""
 
-    def __init__(self, model: Any, fields: Fields) -> None:
-        self._model = model
+    def __init__(self, read: Callable[[], Any], fields: Fields) -> None:
+        self._read: Callable[[], Any] | None = read
         self._fields = fields
-        self._named = hasattr(model, "feature_names_in_")
+        self._lock = threading.Lock()
+        self._model: Any = None
+
+    def complete(self) -> None:
+        """Make the model, unless that was done; raises what `read` raises."""
+        with self._lock:
+            if self._read is not None:
+                self._model = self._read()
+                self._read = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model itself is in memory."""
+        return self._read is None
+
+    @property
+    def model(self) -> Any:
+        """The model, made now if it was not yet needed."""
+        self.complete()
+        return self._model
 
     def __call__(self, columns: Columns) -> Any:
-        return np.asarray(self._model.predict(table(columns, self._fields, self._named)))
+        model = self.model
+        return np.asarray(model.predict(self._table(columns)))
+
+    def probabilities(self, columns: Columns) -> Any:
+        """The probability of each class, by the model itself."""
+        model = self.model
+        return np.asarray(model.predict_proba(self._table(columns)))
+
+    def _table(self, columns: Columns) -> Any:
+        from treadle_steps.compiled.frame import table  # lazy: pandas, which compiled forms do without
+
+        return table(columns, self._fields, hasattr(self._model, "feature_names_in_"))
 
 
 class Compiled:
     """A compiled form, and the model itself for rows that it is not sure about.
 
-    A row has the same answer alone and among others: many rows go to the model only where both are equal to the last
-    bit whatever their number, as trees are.
+    When the model itself is there, it answers `example` too; a form that differs gives way for good.
     """
 
-    def __init__(self, program: Program, original: Original, whole: bool) -> None:
+    def __init__(self, program: Program, original: Any, name: str = "", example: Columns | None = None) -> None:
         self.program = program
-        self.original = original
-        self._whole = whole
+        self.original = original  # an Original, or what a server put in its place
+        self.doubted = False
+        self._name = name
+        self._example = example
 
     def __call__(self, columns: Columns) -> Any:
-        rows = len(next(iter(columns.values())))
-        if rows > FEW and self._whole:
-            return self.original(columns)
-        found = proof.attempt(self.program, columns)
+        return self._ask(self.program, self.original, columns)
+
+    def probabilities(self, columns: Columns) -> Any:
+        """The probability of each class: (rows, classes)."""
+        return self._ask(self.program.probabilities, self.original.probabilities, columns)
+
+    def complete(self) -> None:
+        """Make the model itself, for rows that need it, and compare."""
+        self.original.complete()
+        if self._example:
+            found = difference(self.program, self.original, self._example)
+            if found:
+                LOG.warning("%s is served by the model itself: on its example, %s", self._name, found)
+                self.doubted = True
+
+    def _ask(self, program: Answer | None, original: Answer, columns: Columns) -> Any:
+        if self.doubted or program is None:
+            return original(columns)
+        found = attempt(program, columns)
         if found is not None:
             return found
-        return self.original(columns) if rows == 1 else self._apart(columns, rows)
-
-    def _apart(self, columns: Columns, rows: int) -> Any:
-        """Halve until the rows that the compiled form is not sure about are known, and ask the model about them."""
-        todo, found, doubtful = [(0, rows)], [], []
-        while todo:
-            start, end = todo.pop()
-            part = {name: values[start:end] for name, values in columns.items()}
-            answers = proof.attempt(self.program, part)
-            if answers is not None:
-                found.append((slice(start, end), answers))
-            elif end - start == 1:
-                doubtful.append(start)
-            else:
-                middle = (start + end) // 2
-                todo += [(start, middle), (middle, end)]
-        asked = self.original({name: values[doubtful] for name, values in columns.items()})
-        whole = np.empty((rows, *asked.shape[1:]), dtype=np.result_type(asked, *(answers for _, answers in found)))
-        whole[doubtful] = asked
-        for place, answers in found:
-            whole[place] = answers
-        return whole
+        rows = len(next(iter(columns.values())))
+        return original(columns) if rows == 1 else _apart(program, original, columns, rows)
 
 
-def predictor(model: Any, card: Mapping[str, Any], example: Sequence[Mapping[str, Any]]) -> Any:
-    """What answers for a model of this card: compiled where its verdict says so and the example agrees once more."""
+def predictor(
+    read: Callable[[], Any], card: Mapping[str, Any], example: Sequence[Mapping[str, Any]], form: bytes
+) -> Any:
+    """What answers for a model of this card: compiled where its verdict says so and the example agrees once more.
+
+    `read` makes the model; with a form that is left to `complete`, else it is done now. Raises ValueError for bytes
+    that are no form.
+    """
     fields = card.get("signature", {}).get("inputs", [])
-    original = Original(model, fields)
+    original = Original(read, fields)
     if not str(card.get("compiled", "")).startswith(COMPILED):
+        original.complete()
         return original
+    made = program(forms.decode(form)) if form else _compiled_here(original, card, fields)
+    if made is None:
+        return original
+    answer = Compiled(made, original, str(card.get("name")), columns_of_rows(example, fields))
+    if not form:
+        answer.complete()
+    return answer
+
+
+def _compiled_here(original: Original, card: Mapping[str, Any], fields: Fields) -> Program | None:
+    from treadle_steps.compiled import build  # lazy: scikit-learn, which a form that came along does without
+
     try:
-        made = program(model, [field["name"] for field in fields])
+        return build.program(original.model, [field["name"] for field in fields])
     except NotCompiled as reason:
         LOG.warning("%s is served by the model itself: %s", card.get("name"), reason)
-        return original
-    columns = columns_of_rows(example, fields)
-    difference = proof.difference(made, original, columns) if example else ""
-    if difference:
-        LOG.warning("%s is served by the model itself: on its example, %s", card.get("name"), difference)
-        return original
-    exact = "to the last bit" in card["compiled"] and type(final(model)) in trees.ALL
-    return Compiled(made, original, exact)
+        return None
 
 
-def verdict(model: Any, fields: Fields, sample: Any) -> str:
-    """Which predictor is to serve a model, and why: the compiled form proved on a sample of real rows, or the model.
-
-    `sample` is a data frame with the fields as columns.
-    """
-    if not fields:
-        return f"{ORIGINAL}: the model does not say what it reads"
-    odd = [field["name"] for field in fields if field["dtype"] in ("float", "datetime")]
-    if odd:
-        return f"{ORIGINAL}: the column '{odd[0]}' is a date or float32"
-    try:
-        made = program(model, [field["name"] for field in fields])
-    except NotCompiled as reason:
-        return f"{ORIGINAL}: {reason}"
-    columns = columns_of(sample, fields)
-    found = proof.prove(made, Original(model, fields), columns, proof.thresholds(model, fields))
-    return f"{COMPILED if found.holds else ORIGINAL}: {found.text}"
+def _apart(program: Answer, original: Answer, columns: Columns, rows: int) -> Any:
+    """Halve until the rows that the compiled form is not sure about are known, and ask the model about them."""
+    todo, found, doubtful = [(0, rows)], [], []
+    while todo:
+        start, end = todo.pop()
+        part = {name: values[start:end] for name, values in columns.items()}
+        answers = attempt(program, part)
+        if answers is not None:
+            found.append((slice(start, end), answers))
+        elif end - start == 1:
+            doubtful.append(start)
+        else:
+            middle = (start + end) // 2
+            todo += [(start, middle), (middle, end)]
+    asked = original({name: values[doubtful] for name, values in columns.items()})
+    whole = np.empty((rows, *asked.shape[1:]), dtype=np.result_type(asked, *(answers for _, answers in found)))
+    whole[doubtful] = asked
+    for place, answers in found:
+        whole[place] = answers
+    return whole
 
 
 def columns_of_rows(rows: Sequence[Mapping[str, Any]], fields: Fields) -> dict[str, Any]:
-    """Example rows as columns."""
+    """Example rows as columns; none for no rows."""
     found: dict[str, Any] = {}
-    for field in fields:
+    for field in fields if rows else ():
         values = [row.get(field["name"]) for row in rows]
         if field["dtype"] in ("string", "datetime"):
             found[field["name"]] = np.array(values, dtype=object)

@@ -1,14 +1,13 @@
 """A compiled form against the model itself, on real rows and on rows made to tell them apart."""
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from treadle_steps.compiled.program import Columns, Program
+from treadle_steps.compiled.differ import CLOSE, Refused, asked, attempt, gap
+from treadle_steps.compiled.program import Answer, Columns
 
-CLOSE = 1e-9  # a difference up to this, relative to the prediction or absolute below 1, counts as equal
 SAMPLE = 64  # real rows compared one by one
 SPLITS = 8  # thresholds tried per column
 LEAST = 0.5  # the share of real rows that a compiled form must answer to be worth having
@@ -27,35 +26,8 @@ class Proof(NamedTuple):
     text: str
 
 
-class _Refused(NamedTuple):
-    """The model itself raised."""
-
-    kind: type
-
-
-def attempt(program: Program, columns: Columns) -> Any:
-    """The answer of a compiled form, or None when it is not sure or cannot read the columns."""
-    try:
-        with np.errstate(all="ignore"):
-            return program(columns)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-
-
-def difference(program: Program, original: Callable[[Columns], Any], columns: Columns) -> str:
-    """How a compiled form differs from the model on these rows, in words; empty when it does not, or is not sure."""
-    found = attempt(program, columns)
-    if found is None:
-        return ""
-    told = _asked(original, columns)
-    if isinstance(told, _Refused):
-        return "the compiled form answers where the model refuses"
-    gap = _gap(found, told)
-    return "" if gap <= CLOSE else f"the compiled form differs by {gap:.2g}"
-
-
 def prove(
-    program: Program,
+    program: Answer,
     original: Callable[[Columns], Any],
     sample: Columns,
     thresholds: Mapping[str, Sequence[float]],
@@ -72,16 +44,16 @@ def prove(
         return Proof(False, f"its compiled form could answer only {answered} of {count} rows of the reference")
     widest = 0.0
     for some in _batches(sure, rows):
-        told = _asked(original, _joined([rows[at][1] for at in some]))
-        if isinstance(told, _Refused) and len(some) > 1:
-            single = [(at, _asked(original, rows[at][1])) for at in some]
+        told = asked(original, _joined([rows[at][1] for at in some]))
+        if isinstance(told, Refused) and len(some) > 1:
+            single = [(at, asked(original, rows[at][1])) for at in some]
         else:
-            single = [(at, told if isinstance(told, _Refused) else told[n : n + 1]) for n, at in enumerate(some)]
+            single = [(at, told if isinstance(told, Refused) else told[n : n + 1]) for n, at in enumerate(some)]
         for at, one in single:
-            gap = np.inf if isinstance(one, _Refused) else _gap(found[at], one)
-            if not gap <= CLOSE:
+            apart = np.inf if isinstance(one, Refused) else gap(found[at], one)
+            if not apart <= CLOSE:
                 return Proof(False, f"its compiled form is not exact on {rows[at][0]}")
-            widest = max(widest, gap)
+            widest = max(widest, apart)
     same = "to the last bit" if widest == 0 else "within 1e-9"
     return Proof(True, f"equal {same} on {len(sure):,} rows, {len(sure) - answered:,} of them adversarial")
 
@@ -139,26 +111,3 @@ def _around(values: Sequence[float]) -> Iterator[float]:
         yield from (value, float(np.nextafter(value, np.inf)), float(np.nextafter(value, -np.inf)))
         with np.errstate(over="ignore"):
             yield from (float(narrow), float(np.nextafter(narrow, np.float32(np.inf))))
-
-
-def _asked(original: Callable[[Columns], Any], columns: Columns) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return original(columns)
-    except (ValueError, TypeError, OverflowError, FloatingPointError) as error:
-        return _Refused(type(error))
-
-
-def _gap(found: Any, told: Any) -> float:
-    """The greatest difference, relative to the size of the prediction or absolute below 1; inf for another shape."""
-    if found.shape != told.shape or found.dtype.kind != told.dtype.kind:
-        return float(np.inf)
-    if found.dtype.kind not in "fc":
-        return 0.0 if bool((found == told).all()) else float(np.inf)
-    same = (found == told) | (np.isnan(found) & np.isnan(told))
-    if bool(same.all()):
-        return 0.0
-    with np.errstate(all="ignore"):
-        gaps = np.abs(found - told)[~same] / np.maximum(1.0, np.abs(told[~same]))
-    return float(np.inf) if np.isnan(gaps).any() else float(gaps.max())

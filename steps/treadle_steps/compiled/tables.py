@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from treadle_steps.compiled.program import Columns, Matrix, NotCompiled
+from treadle_steps.compiled.forms import Categories, Encoded
+from treadle_steps.compiled.program import NotCompiled
 
 MISSING = object()  # the key of every missing value: NaN is not equal to itself
 UNSEEN = object()  # the key of every value that was not there in training
 MOST = 5_000  # categories of one column
 
 
-def encoded(encoder: Any, names: Sequence[str]) -> Matrix:
-    """The matrix that a fitted encoder makes of these columns; not sure where the encoder would refuse.
+def encoded(encoder: Any, names: Sequence[str]) -> Encoded:
+    """What a fitted encoder makes of these columns, category by category; what it refuses has no row.
 
     Raises NotCompiled for what is no encoder of categories.
     """
@@ -25,26 +26,13 @@ def encoded(encoder: Any, names: Sequence[str]) -> Matrix:
     widths = list(encoder._n_features_outs) if isinstance(encoder, OneHotEncoder) else [1] * len(names)
     if max(map(len, encoder.categories_), default=0) > MOST:
         raise NotCompiled(f"a column has more than {MOST:,} categories")
-    tables = _tables(encoder, list(names), widths)
-    ends = np.cumsum(widths).tolist()
-    spans = [
-        (name, table, end - width, end) for name, table, end, width in zip(names, tables, ends, widths, strict=True)
-    ]
-    total = ends[-1] if ends else 0
-
-    def matrix(columns: Columns) -> Any:
-        out = np.empty((len(columns[spans[0][0]]), total))
-        for name, table, begin, end in spans:
-            for row, value in enumerate(columns[name].tolist()):
-                found = table.get(MISSING if value is None or value != value else value)
-                if found is None:
-                    found = table.get(UNSEEN) if value is not None and value == value else None
-                    if found is None:
-                        return None
-                out[row, begin:end] = found
-        return out
-
-    return matrix
+    found = []
+    for table in _tables(encoder, list(names), widths):
+        missing, unseen = table.pop(MISSING, None), table.pop(UNSEEN, None)
+        if not all(isinstance(key, str | int | float) for key in table):
+            raise NotCompiled("categories that are neither text nor numbers have no compiled form here")
+        found.append(Categories(list(table), np.array(list(table.values())), missing, unseen))
+    return Encoded(tuple(names), tuple(found))
 
 
 def _tables(encoder: Any, names: list[str], widths: list[int]) -> list[dict[Any, Any]]:

@@ -22,6 +22,7 @@ STEP = {
     "work.py": "import more\n\ndef f():\n    return more.g()\n",
     "more.py": "def g():\n    return 1\n\ndef h():\n    pass\n",
 }
+SCRIPT = {"script.py": "import more\nprint(more.g())\n"}
 
 
 def test_with_nothing_changed_no_file_is_read_and_none_is_parsed(tmp_path: Path) -> None:
@@ -67,8 +68,15 @@ NOTES = [
     ("import more\ndef f(n):\n    return getattr(more, n)()\n", "passes the module more on as a value"),
     ("import more\nmore.LIMIT = 3\ndef f():\n    return more.g()\n", "assigns to names of more from outside"),
     ("import more\ndef f():\n    setattr(more, 'x', 1)\n", "assigns to names of more from outside"),
+    ("import glob\ndef f():\n    return glob.glob('sql/*.sql')\n", "line 3 lists files by 'sql/*.sql'"),
+    ("from pathlib import Path\ndef f():\n    return list(Path('sql').rglob('*.sql'))\n", "lists files by 'sql/*.sql'"),
+    ("import os\ndef f():\n    return os.listdir('sql')\n", "lists files by 'sql'"),
+    ("import os\ndef f(n):\n    return os.system(n)\n", "line 3 runs a computed command"),
+    ("def f():\n    return open('script.py').read()\n", "names the script script.py"),
+    ("from runpy import run_path as go\ndef f(n):\n    return go(n)\n", "calls runpy.run_path 'go'"),
     ("import importlib\ndef f(n):\n    return importlib.import_module(n)\n", "by a computed name in line 3"),
     ("def f(n):\n    return __import__(n)\n", "imports a module by a computed name"),
+    ("import importlib\ndef f():\n    return importlib.import_module('more')\n", "imports more by a text"),
     ("def f(n):\n    exec(n)\n", "runs text as code with exec in line 2"),
     ("def f(n):\n    return globals()[n]\n", "looks names up with globals()"),
     ("import sys\ndef f(n):\n    return sys.modules[n]\n", "looks modules up in sys.modules"),
@@ -82,14 +90,15 @@ NOTES = [
 
 @pytest.mark.parametrize(("source", "words"), NOTES, ids=[words for _, words in NOTES])
 def test_what_cannot_be_followed_is_said(source: str, words: str, tmp_path: Path) -> None:
-    project = a_project(tmp_path, {**STEP, "work.py": source})
+    project = a_project(tmp_path, {**STEP, **SCRIPT, "work.py": source})
     notes = project.closure("work:f").notes
     assert any(words in note for note in notes), notes
 
 
 def test_what_can_be_followed_needs_no_words(tmp_path: Path) -> None:
     source = (
-        "import more\ndef f(row):\n    more = row\n    return more, [more for more in row], getattr(row, row.name)\n"
+        "import more\ndef f(row):\n    more = row\n    list(row.glob('*.csv'))\n"
+        "    return more, [more for more in row], getattr(row, row.name)\n"
     )
     closure = a_project(tmp_path, {**STEP, "work.py": source}).closure("work:f")
     assert closure.notes == ()
@@ -110,14 +119,48 @@ def test_what_can_be_followed_needs_no_words(tmp_path: Path) -> None:
         "import more\nfrom functools import partial\nf = partial(more.g)\n",
         "try:\n    from more import g\nexcept ImportError:\n    g = None\ndef f():\n    return g()\n",
         "import importlib\ndef f():\n    return importlib.import_module('more').g()\n",
+        "from importlib import import_module as im\ndef f():\n    return im('more').g()\n",
+        "def f():\n    from importlib import import_module as im\n    return im('more').g()\n",
+        "import pkgutil\ndef f():\n    return pkgutil.resolve_name('more:g')()\n",
+        "import more\ndef f():\n    return more.__dict__['g']()\n",
+        "import more\nTABLE = {'a': more.g}\ndef f(name):\n    return TABLE[name]()\n",
+        "import more\nX = type('X', (object,), {'g': more.g})\ndef f():\n    return X().g()\n",
+        "import operator, more\ndef f():\n    return operator.attrgetter('g')(more)()\n",
+        "import more\ndef f():\n    return f'{more.g()}'\n",
+        "import more\ndef outer():\n    return more.g\nf = outer()\n",
+        "import subprocess\ndef f():\n    return subprocess.run(['python', '-m', 'more'])\n",
+        "import subprocess\ndef f():\n    return subprocess.run(['python', 'script.py'])\n",
+        "import os\ndef f():\n    return os.system('python script.py --fast')\n",
+        "from subprocess import check_output\ndef f():\n    return check_output('python script.py', shell=True)\n",
+        "import runpy\ndef f():\n    return runpy.run_path('script.py')\n",
         "import more\nfor name in ('a',):\n    f = more.g\n",
         "from more import g as f\n",
         "from more import *\ndef f():\n    return g()\n",
     ],
 )
 def test_every_road_to_a_helper_is_followed(source: str, tmp_path: Path) -> None:
-    one = a_project(tmp_path / "a", {**STEP, "work.py": source}).closure("work:f")
-    changed = {**STEP, "more.py": STEP["more.py"].replace("return 1", "return 2"), "work.py": source}
+    one = a_project(tmp_path / "a", {**STEP, **SCRIPT, "work.py": source}).closure("work:f")
+    changed = {**STEP, **SCRIPT, "more.py": STEP["more.py"].replace("return 1", "return 2"), "work.py": source}
+    assert a_project(tmp_path / "b", changed).closure("work:f").parts != one.parts
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sys.path.insert(0, 'vendor')",
+        "sys.path.append('vendor')",
+        "sys.path[:0] = ['vendor']",
+        "sys.path += ['vendor']",
+        "sys.path = ['vendor', *sys.path]",
+        "import site; site.addsitedir('vendor')",
+    ],
+)
+def test_where_modules_are_looked_for_is_changed(line: str, tmp_path: Path) -> None:
+    work = f"import sys\n{line}\nimport apart\ndef f():\n    return apart.g()\n"
+    files = {"work.py": work, "vendor/apart.py": "def g():\n    return 1\n"}
+    one = a_project(tmp_path / "a", files).closure("work:f")
+    assert any("changes where modules are looked for" in note for note in one.notes)
+    changed = {**files, "vendor/apart.py": "def g():\n    return 2\n"}
     assert a_project(tmp_path / "b", changed).closure("work:f").parts != one.parts
 
 

@@ -102,16 +102,6 @@ def test_values_keep_their_placeholders() -> None:
     assert made.env == {"N": "3", "T": "true"}
 
 
-def test_places_of_the_parts_of_a_step() -> None:
-    made = step("{uses: m:f, in: {data: a}, with: {alpha: 3}, save: {out: x}, gate: m < 1}")
-    assert {name: where.column for name, where in made.places.items()} == {
-        "in.data": 29,
-        "with.alpha": 47,
-        "save.out": 63,
-        "gate": 73,
-    }
-
-
 def test_defaults_fill_in_what_a_step_does_not_say() -> None:
     top = "defaults: {timeout: 1m, executor: dask, retry: {times: 3, backoff: 9s}, resources: {cpu: 2, memory: 1KiB}}"
     plain = step("{uses: m:f}", top)

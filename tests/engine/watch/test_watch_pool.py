@@ -26,7 +26,7 @@ class Maker:
         return self.made[-1]
 
     def lend(self, pool: Pool, key: str = "k"):  # type: ignore[no-untyped-def]
-        return pool.lend(Make(key, self.start), lambda: self.superseded)
+        return pool.lend(Make(key, self.start), lambda running: self.superseded)
 
 
 def test_a_run_closes_it_and_the_next_one_has_the_same() -> None:

@@ -5,6 +5,7 @@ they deleted. Killed anywhere, no row is lost or read twice.
 """
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -83,17 +84,20 @@ def write_window(window: Window, path: str, scratch: str) -> None:
 def join(rows: Sequence[dict[str, Any]], outcomes: Iterable[dict[str, Any]]) -> None:
     """Put each outcome into the row that it belongs to; `rows` are in order of time."""
     by_request: dict[tuple[str, int], dict[str, Any]] = {}
-    by_unit: dict[str, list[dict[str, Any]]] = {}
+    by_unit: dict[str, tuple[list[float], list[dict[str, Any]]]] = {}
     for known in rows:
         by_request[known["_request_id"], known["_row"]] = known
-        by_unit.setdefault(known["_unit"], []).append(known)
+        times, own = by_unit.setdefault(known["_unit"], ([], []))
+        times.append(known["_at"])
+        own.append(known)
     features = {name for known in rows for name in known}
     for one in sorted(outcomes, key=lambda one: (one["at"], one["received"])):
         if one["request_id"]:
             row: dict[str, Any] | None = by_request.get((one["request_id"], one["row"]))
         else:
-            earlier = [known for known in by_unit.get(one["unit"], []) if known["_at"] <= one["at"]]
-            row = earlier[-1] if earlier else None
+            times, own = by_unit.get(one["unit"], ([], []))
+            place = bisect_right(times, one["at"])
+            row = own[place - 1] if place else None
         if row is not None:
             name = one["metric"]
             row[f"outcome.{name}" if name in features else name] = one["value"]
