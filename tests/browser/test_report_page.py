@@ -89,6 +89,12 @@ def test_it_looks_right(demo: Project, width: int, dark: bool) -> None:
         boxes = page.locator("svg rect.fate").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
         assert len(boxes) >= 8
         assert min(boxes) > 5
+        letters = page.locator("svg text").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+        assert min(letters) > 8  # a picture that would become smaller than that scrolls instead
+        beyond = page.locator("svg:not([viewBox]) text").evaluate_all(
+            "all => all.filter(one => one.getBoundingClientRect().right > document.documentElement.clientWidth).length"
+        )
+        assert beyond == 0
         headings = page.locator("h2").all_text_contents()
         for heading in ("Failures", "Steps", "Metrics", "Report of judge", "Told by judge", "Every step", "Lineage"):
             assert heading in headings

@@ -8,8 +8,9 @@ from treadle.quantity import format_duration
 from treadle.report import svg
 
 MOST = 40  # rows; the longest steps are shown
-LEFT, WIDTH, ROW, TOP = 180.0, 560.0, 20.0, 22.0
-LETTERS = 26
+ROW, TOP, BAR = 34.0, 24.0, 12.0
+WIDTH = 0.995  # of the picture, so that the edge of the last bar shows
+LETTERS = 44
 
 
 def critical_path(plan: Plan, records: Mapping[str, StepRecord]) -> list[str]:
@@ -41,21 +42,28 @@ def draw(plan: Plan, records: Mapping[str, StepRecord]) -> str:
     shapes = [_axis(begin_at, whole, len(ran)) for begin_at in (0.0, 0.25, 0.5, 0.75, 1.0)]
     for number, record in enumerate(ran):
         y = TOP + number * ROW
-        x = LEFT + WIDTH * (record.started - begin) / whole
+        x = WIDTH * (record.started - begin) / whole
         kind = f"fate {record.fate}{' critical' if record.id in path else ''}"
-        shapes.append(svg.text(LEFT - 8, y + 13, svg.cut(record.id, LETTERS), "small", "end"))
+        label = f"{svg.cut(record.id, LETTERS)} · {format_duration(record.seconds)}"
+        late = x > WIDTH / 2  # a name that begins there might not fit
+        shapes.append(
+            svg.words(
+                x + WIDTH * record.seconds / whole if late else x, y + 14, label, "small", "end" if late else "start"
+            )
+        )
         hint = f"{record.id}: {format_duration(record.seconds)}"
-        shapes.append(svg.box(x, y + 3, WIDTH * record.seconds / whole, ROW - 6, kind, hint))
+        shapes.append(svg.span(x, y + 18, WIDTH * record.seconds / whole, BAR, kind, hint))
     if left_out > 0:
-        shapes.append(svg.text(LEFT, TOP + len(ran) * ROW + 14, f"and {left_out} shorter steps", "small"))
-    height = TOP + len(ran) * ROW + (22 if left_out > 0 else 6)
-    return svg.drawing(LEFT + WIDTH + 50, height, shapes, "when each step ran")
+        shapes.append(svg.words(0, TOP + len(ran) * ROW + 16, f"and {left_out} shorter steps", "small"))
+    height = TOP + len(ran) * ROW + (24 if left_out > 0 else 6)
+    return svg.fluid(height, shapes, "when each step ran")
 
 
 def _axis(share: float, whole: float, rows: int) -> str:
-    x = LEFT + WIDTH * share
-    mark = svg.line([(x, TOP - 4), (x, TOP + rows * ROW)], "grid")
-    return mark + svg.text(x, TOP - 8, format_duration(whole * share) if share else "0", "small", "middle")
+    x = WIDTH * share
+    mark = svg.rule(x, TOP - 6, x, TOP + rows * ROW, "grid")
+    anchor = "start" if share == 0 else "end" if share == 1 else "middle"
+    return mark + svg.words(x, TOP - 10, format_duration(whole * share) if share else "0", "small", anchor)
 
 
 def _that_ran(step: str, needs: Mapping[str, Sequence[str]], ran: Mapping[str, StepRecord]) -> list[str]:

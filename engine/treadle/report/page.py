@@ -9,12 +9,11 @@ from treadle.report.sections import Block
 
 
 class Section(Struct, frozen=True):
-    """A heading with its blocks; `scroll` keeps pictures at their size and lets them scroll."""
+    """A heading with its blocks."""
 
     title: str
     blocks: tuple[Block, ...]
     note: str = ""
-    scroll: bool = False
 
 
 class Page(Struct, frozen=True):

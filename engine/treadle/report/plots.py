@@ -5,11 +5,12 @@ from math import isfinite
 
 from treadle.report import svg
 
-WIDTH, LEFT, ROW = 620.0, 190.0, 22.0
+ROW, BAR = 36.0, 11.0
+ROOM = 0.8  # of the width, for the longest bar; the rest is for its figure
 SIDE = 260.0
 CELL = 64.0
 MOST_CLASSES = 12
-LETTERS = 28
+LETTERS = 44
 
 
 def bars(values: Sequence[tuple[str, float]], title: str, spread: Mapping[str, float] | None = None) -> str:
@@ -17,23 +18,22 @@ def bars(values: Sequence[tuple[str, float]], title: str, spread: Mapping[str, f
     known = [(name, value) for name, value in values if isfinite(value)]
     if not known:
         return ""
-    low = min(0.0, *(value for _, value in known)) if known else 0.0
-    high = max(0.0, *(value + (spread or {}).get(name, 0.0) for name, value in known))
-    scale = (WIDTH - LEFT - 80) / ((high - low) or 1.0)
-    zero = LEFT - low * scale
+    reach = spread or {}
+    low = min(0.0, *(value for _, value in known))
+    high = max(0.0, *(value + reach.get(name, 0.0) for name, value in known))
+    scale = ROOM / ((high - low) or 1.0)
+    zero = -low * scale
     shapes = []
     for number, (name, value) in enumerate(known):
-        y = number * ROW
-        shapes.append(svg.text(LEFT - 8, y + 15, svg.cut(name, LETTERS), "small", "end"))
-        shapes.append(svg.box(min(zero, zero + value * scale), y + 4, abs(value) * scale, ROW - 8, "bar"))
-        sd = (spread or {}).get(name, 0.0)
+        y, sd = number * ROW, reach.get(name, 0.0)
+        shapes.append(svg.words(0, y + 12, svg.cut(name, LETTERS), "small"))
+        shapes.append(svg.span(min(zero, zero + value * scale), y + 17, abs(value) * scale, BAR, "bar"))
         if sd:
-            middle = y + ROW / 2
-            shapes.append(
-                svg.line([(zero + (value - sd) * scale, middle), (zero + (value + sd) * scale, middle)], "whisker")
-            )
-        shapes.append(svg.text(max(zero, zero + (value + sd) * scale) + 6, y + 15, f"{value:.4g}", "small"))
-    return svg.drawing(WIDTH, len(known) * ROW + 4, shapes, title)
+            middle = y + 17 + BAR / 2
+            shapes.append(svg.rule(zero + (value - sd) * scale, middle, zero + (value + sd) * scale, middle, "whisker"))
+        end = max(zero, zero + (value + sd) * scale)
+        shapes.append(svg.words(end, y + 17 + BAR - 1, f"{value:.4g}", "small", beside=6))
+    return svg.fluid(len(known) * ROW + 2, shapes, title)
 
 
 def lines(series: Mapping[str, Sequence[tuple[float, float]]], title: str, diagonal: bool = False) -> str:
@@ -81,7 +81,7 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
         for column, count in enumerate(line):
             x, y = left + column * CELL, top + row * CELL * 0.6
             shade = f'<rect class="cell" x="{x:.1f}" y="{y:.1f}" width="{CELL - 2:.1f}" height="{CELL * 0.6 - 2:.1f}"'
-            shapes.append(f'{shade} fill-opacity="{0.08 + 0.8 * count / total:.2f}"/>')
+            shapes.append(f'{shade} fill-opacity="{0.08 + 0.5 * count / total:.2f}"/>')
             shapes.append(svg.text(x + CELL / 2, y + 23, str(count), "small", "middle"))
     for column, name in enumerate(classes):
         shapes.append(svg.text(left + column * CELL + CELL / 2, top - 8, svg.cut(str(name), 9), "small", "middle"))

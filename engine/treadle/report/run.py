@@ -44,7 +44,7 @@ def page(told: Told) -> Page:
     failed = [step for step in run.steps.values() if step.failure is not None]
     parts = (
         Section("Failures", tuple(_failure(step) for step in failed)),
-        Section("Steps", _pictures(told), "a box is a step; hold the pointer on it for the reason", scroll=True),
+        Section("Steps", _pictures(told), "a box is a step; hold the pointer on it for the reason"),
         Section("Metrics", _metrics(told)),
         Section(f"Changes since {told.before}" if told.before else "Changes", _changes(told)),
         *(Section(f"Report of {step}", tuple(sections.blocks(found))) for step, found in told.reports.items()),
