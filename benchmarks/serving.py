@@ -172,7 +172,8 @@ def prepare(name: str, place: Path) -> None:
     else:
         peer, target = name, place / name
         python = str(PEERS / (name if name in ("mlflow", "bentoml", "mlserver") else "fastapi") / "bin/python")
-    subprocess.run([python, str(OWN / "prepare.py"), peer, str(target)], check=True, capture_output=True)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}  # threads that wait for each other would burn a shared machine
+    subprocess.run([python, str(OWN / "prepare.py"), peer, str(target)], check=True, capture_output=True, env=env)
 
 
 @contextmanager
