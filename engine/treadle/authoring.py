@@ -111,7 +111,7 @@ class Formed(Protocol):
 
     forms: tuple[str, ...]
 
-    def read_as(self, path: Path, form: str) -> Any:
+    def read_as(self, path: "Path", form: str) -> Any:
         """The value stored at `path` as one of the `forms`; raises CodecError when that cannot be."""
 
 
