@@ -1,6 +1,6 @@
 """Everything to do: the price of one small step, from its start to a durable record of it."""
 
-import shutil
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,11 +31,17 @@ def cases(folder: Path, graph: graphs.Graph, budgets: bool) -> list[Case]:
 
 
 def forget(folder: Path) -> Callable[[], None]:
-    """Throw away all that an earlier run made or remembered."""
+    """Move away all that an earlier run made or remembered.
+
+    Deleted, it would be a load on the run that follows: ext4 passes over what was deleted within the last minutes, file
+    by file, whenever it looks for room for a new one.
+    """
+    numbers = itertools.count()
 
     def prepare() -> None:
         for name in ("out", ".treadle", ".snakemake", ".dvc/cache", ".dvc/tmp"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+            if (folder / name).exists():
+                (folder / name).rename(folder.with_name(f"{folder.name}.{next(numbers)}.old"))
         for file in (*folder.glob(".doit.db*"), *folder.glob(".ninja_*"), *folder.glob("*.lock*")):
             file.unlink()
         (folder / "out").mkdir()

@@ -18,6 +18,7 @@ NAMES = (
     "noop",
     "change",
     "cold",
+    "warm",
     "large",
     "closure",
     "hashing",

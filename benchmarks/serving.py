@@ -289,22 +289,28 @@ def compare(names: list[str], seconds: int, place: Path) -> tuple[list[Start], l
     """Every server in turn, each with both models."""
     starts, rows = [], []
     for name in names:
-        prepare(name, place)
-        for model in MODELS:
-            port = free_port()
-            try:
-                with running(server_for(name, model, place, port, 1), port) as (pid, start):
-                    starts.append(start._replace(model=model))
-                    time.sleep(3)  # whatever a server does once it answers
-                    for count in (1, 100):
-                        for connections in (1, 16):
-                            server = server_for(name, model, place, port, count)
-                            rows.append(load(server, model, port, pid, (count, connections, seconds)))
-                            print(rows[-1], flush=True)
-                    starts[-1] = starts[-1]._replace(memory=spent(pid)[1])
-            except AssertionError as error:
-                print(f"{name}, {model}: {error}", file=sys.stderr)
+        try:
+            prepare(name, place)
+            for model in MODELS:
+                one(name, model, seconds, place, starts, rows)
+        except (AssertionError, subprocess.CalledProcessError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+        except KeyboardInterrupt:
+            break  # what there is so far is worth a table
     return starts, rows
+
+
+def one(name: str, model: str, seconds: int, place: Path, starts: list[Start], rows: list[Row]) -> None:
+    """One server with one model."""
+    port = free_port()
+    with running(server_for(name, model, place, port, 1), port) as (pid, start):
+        time.sleep(3)  # whatever a server does once it answers
+        for count in (1, 100):
+            for connections in (1, 16):
+                server = server_for(name, model, place, port, count)
+                rows.append(load(server, model, port, pid, (count, connections, seconds)))
+                print(rows[-1], flush=True)
+        starts.append(start._replace(model=model, memory=spent(pid)[1]))
 
 
 def page(starts: list[Start], rows: list[Row], alone: float) -> str:

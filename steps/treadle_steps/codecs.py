@@ -147,12 +147,12 @@ class SkopsCodec:
 
     def prepare(self, compiled: bool) -> None:
         """Import what answers, in the parent of a server's workers."""
-        from treadle_steps.compiled import answer  # noqa: F401  lazy: only a server
+        from treadle_steps.compiled import answer  # noqa: F401  # lazy: only a server
 
         if not compiled:
-            from skops import io  # noqa: F401  lazy: only a server that has no compiled form
+            from skops import io  # noqa: F401  # lazy: only a server that has no compiled form
 
-            from treadle_steps.compiled import build, frame  # noqa: F401  lazy: likewise
+            from treadle_steps.compiled import build, frame  # noqa: F401  # lazy: only a server that has no compiled form
 
     def predictor(
         self, read: Callable[[], Any], card: Mapping[str, Any], example: Sequence[Mapping[str, Any]], form: bytes

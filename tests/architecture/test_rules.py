@@ -56,6 +56,7 @@ RULES = {
         "try: ...\nexcept (ValueError, OSError): ...\nexcept BaseException:\n    x = 1\n    raise",
         excused={
             "engine/treadle/run/worker.py": "whatever a step raises becomes its failure",
+            "engine/treadle/serve/aside.py": "whatever a model raises beside the worker is said to the worker",
             "engine/treadle/serve/lane.py": "whatever a model raises becomes the answer 500",
             "engine/treadle/serve/http.py": "a mistake of ours fails one request, not the server",
             "engine/treadle/serve/supervise.py": "a forked child must end, never return into its parent's code",

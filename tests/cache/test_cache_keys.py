@@ -70,6 +70,23 @@ def test_a_key_is_the_digest_of_its_manifest() -> None:
     assert keys.digest(alone.parts) == alone.digest
 
 
+def test_a_known_key_is_taken_for_the_very_same_manifest_and_no_other() -> None:
+    code = keys.code({"code m:f": "1"}, {"numpy": "2.0"})
+    made = keys.step_key(planned(params={"a": 1}), code, {"i": "d"})
+    assert keys.step_key(planned(params={"a": 1}), code, {"i": "d"}, made) is made
+    others = [
+        (planned(params={"a": 1.0}), code, {"i": "d"}),
+        (planned(params={"a": 1}, env={"B": "c"}), code, {"i": "d"}),
+        (planned(params={"a": 1}), code, {"i": "e"}),
+        (planned(params={"a": 1}), keys.code({"code m:f": "2"}, {"numpy": "2.0"}), {"i": "d"}),
+        (planned(params={"a": 1}), keys.code({"code m:f": "1"}, {"numpy": "2.1"}), {"i": "d"}),
+        (planned(params={"a": 1}), keys.code({}, {}), {"i": "d"}),
+    ]
+    for other in others:
+        assert keys.step_key(*other, made) == keys.step_key(*other)
+        assert keys.step_key(*other, made).digest != made.digest
+
+
 def test_what_never_counts() -> None:
     one = planned(params={"a": 1, "n": 1}, no_key=("n",), secrets=("TOKEN",))
     two = planned(id="t", params={"n": 9, "a": 1}, no_key=("n",), timeout=5.0, priority=3, stage="x")

@@ -141,6 +141,8 @@ def fill(stage: Stage, size: int, folder: Path, runs: Runs = AFRESH) -> dict[str
     finally:
         subprocess.run(["umount", "-l", str(own.root)], check=False)
     row["wrong"] = wrong
+    if not wrong:
+        shutil.rmtree(folder, ignore_errors=True)
     return row
 
 

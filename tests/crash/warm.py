@@ -166,8 +166,11 @@ class Nest:
         """Fork a nursery as it was asked for."""
         asked, _ = self._door.accept()
         handles = array.array("i")
-        said, [(_, _, sent)], _, _ = asked.recvmsg(PARTS, socket.CMSG_SPACE(4 * handles.itemsize))
-        handles.frombytes(sent)
+        said, rights, _, _ = asked.recvmsg(PARTS, socket.CMSG_SPACE(4 * handles.itemsize))
+        if not rights:  # who asked has been killed meanwhile
+            asked.close()
+            return
+        handles.frombytes(rights[0][2])
         folder, count, *rest = said.decode().split("\0")
         arguments, environment = rest[: int(count)], rest[int(count) :]
         talk, *standard = handles
@@ -182,7 +185,8 @@ class Nest:
         os.close(talk)
         self._nurseries[folder].append(pid)
         self._asked[pid] = asked
-        asked.send(str(pid).encode())
+        with suppress(OSError):  # likewise; that is seen when it is listened to
+            asked.send(str(pid).encode())
 
 
 def _attach(pid: int, trace: Path, options: Sequence[str]) -> int:

@@ -114,6 +114,36 @@ def test_work_for_each_step_does_not_grow_with_the_graph(intent: str, gates: boo
             assert after <= ALLOWED * LARGE / SMALL * max(before, 20), (kind, small, large)
 
 
+def items(root: Path, count: int) -> Path:
+    """A list of `count` numbers, an item for each, and a step that takes them all."""
+    root.mkdir()
+    (root / "treadle.toml").write_text('executor = "inline"\n')
+    (root / f"each{count}.py").write_text(
+        f"def make() -> list:\n    return list(range({count}))\n\n\n"
+        "def one(number: int) -> int:\n    return number\n\n\n"
+        "def merge(parts: list) -> int:\n    return len(parts)\n"
+    )
+    step = f"{{uses: each{count}:one, foreach: make, in: {{number: make}}, cache: {{ttl: 1d}}}}"
+    lines = ["version: 1", "steps:", f"  make: {{uses: each{count}:make}}", f"  one: {step}"]
+    lines.append(f"  merge: {{uses: each{count}:merge, in: {{parts: one}}}}")
+    (root / "p.yaml").write_text("\n".join(lines) + "\n")
+    return root / "p.yaml"
+
+
+def test_work_for_each_item_does_not_grow_with_the_list(tmp_path: Path) -> None:
+    does_run(items(tmp_path / "warm", 10))
+    work = {}
+    for count in (SMALL, LARGE):
+        path = items(tmp_path / str(count), count)
+        with counted() as first:
+            does_run(path)
+        with counted() as forced:
+            pipelines.run(path, Request(force=("merge",)))
+        work[count] = [*first, *forced]
+    for small, large in zip(work[SMALL], work[LARGE], strict=True):
+        assert large <= ALLOWED * LARGE / SMALL * max(small, 20), work
+
+
 def nothing() -> None:
     """A call to count."""
 

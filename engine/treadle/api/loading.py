@@ -48,6 +48,7 @@ def load_here(root: str, reference: str) -> Loading:
     began = time.perf_counter()
     try:
         model = load(version, project.store.objects, formats(project))
+        model.complete()  # the model itself as well, where a compiled form would answer without it
     except TreadleError as error:
         return Loading(refused=str(error))
     answers = model.predict(columns(version.example, version.signature.inputs)).tolist() if version.example else []

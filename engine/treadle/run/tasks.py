@@ -65,8 +65,13 @@ class Tasks:
             memory=step.resources.memory,
             isolation=step.isolation,
             track=self.track(step.id) if step.context else "",
-            program=self._program if step.kind == "function" and step.executor != INLINE else "",
+            program=self._program if step.kind == "function" and not _in_program(step) else "",
         )
+
+
+def _in_program(step: PlannedStep) -> bool:
+    """Whether a step has the program's own objects: then it is not cached."""
+    return step.executor == INLINE and not step.caching.enabled
 
 
 def inputs_of(step: PlannedStep, data: Callable[[str], Data], outputs: Mapping[str, Mapping[str, Artifact]]) -> Inputs:

@@ -75,7 +75,7 @@ class Follower:
                 return
             try:
                 predictor.complete()
-            except Exception as error:  # noqa: BLE001  # whatever a model file does when it is made: its compiled form goes on
+            except TreadleError as error:  # its compiled form goes on
                 entry = predictor.version
                 self._say(
                     f"model '{entry.name}' version {entry.version}: rows that need the model itself fail: {error}"

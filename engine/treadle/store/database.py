@@ -9,10 +9,10 @@ import errno
 import fcntl
 import os
 import sqlite3
+import string
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 from treadle.errors import StoreError
@@ -197,7 +197,7 @@ class Database:
         raise StoreError(f"{self.path} is damaged again and again; the disk may be failing")
 
     def _connect(self) -> sqlite3.Connection:
-        name = f"{Path(self.path).absolute().as_uri()}?mode={'rw' if self._held else 'rwc'}"
+        name = f"file:{_quoted(os.path.abspath(self.path))}?mode={'rw' if self._held else 'rwc'}"
         return sqlite3.connect(name, timeout=WAIT, isolation_level=None, check_same_thread=False, uri=True)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
@@ -288,6 +288,12 @@ def os_failure(error: OSError, path: str) -> StoreError:
         errno.EEXIST: "something in its place is not a folder; move it away",
     }
     return StoreError(f"{error.filename or path}: {advice.get(error.errno or 0, error.strerror or str(error))}")
+
+
+def _quoted(path: str) -> str:
+    """A path as a part of a URI; `urllib` does it too, and takes 4 ms to import."""
+    plain = b"/._-" + string.ascii_letters.encode() + string.digits.encode()
+    return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in os.fsencode(path))
 
 
 def _inode(path: str) -> int:
