@@ -198,7 +198,7 @@ def measure(tool: str, folder: Path) -> dict[str, float] | str:
     command = [python, __file__, "--tool", tool, "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3600)
     if done.returncode:
-        return f"failed: {done.stderr.strip().splitlines()[-1][:80]}"
+        return f"failed: {(done.stderr.strip().splitlines() or [str(done.returncode)])[-1][:80]}"
     figures: dict[str, float] = {}
     for line in done.stdout.splitlines()[-2:]:
         figures |= json.loads(line)

@@ -6,9 +6,9 @@ them but the circle in one file, to see how many are told at once.
 
 import os
 import re
+import resource
 import statistics
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -44,11 +44,11 @@ class Tool(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a tool did: its exit code, all that it printed, and the median of its wall times in seconds."""
+    """What a tool did: its exit code, all that it printed, and the median of its CPU times in seconds."""
 
     code: int
     text: str
-    wall: float
+    cpu: float
 
 
 KEY, TYPE, ABOVE, CIRCLE, TWICE, ALL = (
@@ -225,9 +225,9 @@ def ask(one: Tool, mistake: Mistake, folder: Path, runs: int) -> Answer:
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "NO_COLOR": "1", "DVC_NO_ANALYTICS": "1"}
     if one.name == "dvc":
         subprocess.run([one.argv[0], "init", "--no-scm", "-q"], cwd=folder, env=env, check=True, capture_output=True)
-    walls = []
+    times = []
     for _ in range(runs + 1):
-        began = time.perf_counter()
+        before = _children()
         done = subprocess.run(
             one.argv,
             cwd=folder,
@@ -238,14 +238,26 @@ def ask(one: Tool, mistake: Mistake, folder: Path, runs: int) -> Answer:
             text=True,
             check=False,
         )
-        walls.append(time.perf_counter() - began)
+        times.append(_children() - before)
     text = done.stdout.replace(f"{folder}/", "").replace(str(folder), ".")
-    return Answer(done.returncode, text, statistics.median(walls[1:] or walls))
+    return Answer(done.returncode, text, statistics.median(times[1:] or times))
+
+
+def _children() -> float:
+    """CPU seconds of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def named(answer: Answer, name: str) -> bool:
     """Whether the message has this word."""
     return re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", answer.text) is not None
+
+
+def suggested(answer: Answer, word: str) -> bool:
+    """Whether some line offers this word for another."""
+    lines = [line for line in answer.text.splitlines() if re.search(r"\b(mean|hint|known|expected|perhaps)\b", line)]
+    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", line) for line in lines)
 
 
 def placed(answer: Answer, file: str, line: int) -> bool:
@@ -274,11 +286,11 @@ def told(answer: Answer, mistake: Mistake) -> str:
 
 
 def row(one: Tool, mistake: Mistake, answer: Answer) -> str:
-    fix = "" if not mistake.right else "yes" if named(answer, mistake.right) else "no"
+    fix = "" if not mistake.right else "yes" if suggested(answer, mistake.right) else "no"
     lines = len(answer.text.splitlines())
     traced = " (traceback)" if "Traceback (most recent call last)" in answer.text else ""
     cells = [
-        *(mistake.name, one.name, str(answer.code), f"{answer.wall * 1000:.0f} ms", f"{lines}{traced}"),
+        *(mistake.name, one.name, str(answer.code), f"{answer.cpu * 1000:.0f} ms", f"{lines}{traced}"),
         *(place(answer, one, mistake), fix, f"`{told(answer, mistake)}`"),
     ]
     return f"| {' | '.join(cells)} |"
@@ -292,13 +304,13 @@ def text(folder: Path, runs: int) -> str:
         for one in asked
         for number, mistake in enumerate((*one.mistakes, one.together))
     }
-    head = ["| mistake | tool | exit | time | lines printed | place | right word | says |", "|" + "---|" * 8]
+    head = ["| mistake | tool | exit | cpu | lines printed | place | right word | says |", "|" + "---|" * 8]
     for name in (KEY, TYPE, ABOVE, CIRCLE, TWICE):
         head += [row(*answers[name, one.name]) for one in asked if (name, one.name) in answers]
-    more = ["| four mistakes in one file | exit | time | mistakes named | with their line |", "|" + "---|" * 5]
+    more = ["| four mistakes in one file | exit | cpu | mistakes named | with their line |", "|" + "---|" * 5]
     for one in asked:
         _, mistake, answer = answers[ALL, one.name]
         count, total = sum(named(answer, name) for name in mistake.names), len(mistake.names)
         lines = sum(placed(answer, one.file, line) for line in mistake.lines)
-        more.append(f"| {one.name} | {answer.code} | {answer.wall * 1000:.0f} ms | {count} of {total} | {lines} |")
+        more.append(f"| {one.name} | {answer.code} | {answer.cpu * 1000:.0f} ms | {count} of {total} | {lines} |")
     return "\n".join(head) + "\n\n" + "\n".join(more)

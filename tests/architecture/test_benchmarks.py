@@ -105,7 +105,7 @@ def test_treadle_names_the_line_and_the_word_of_every_mistake_at_once(harness: M
         assert answer.code == 2
         assert all(messages.named(answer, name) for name in mistake.names), answer.text
         assert all(messages.placed(answer, own.file, line) for line in mistake.lines), answer.text
-        assert mistake.right == "" or messages.named(answer, mistake.right), answer.text
+        assert mistake.right == "" or messages.suggested(answer, mistake.right), answer.text
     wrong = messages.Answer(2, "p.yaml:7:1: no step is called 'x'", 0.1)
     assert not messages.placed(wrong, "p.yaml", 6)
     assert not messages.named(wrong, "prep")

@@ -39,6 +39,16 @@ def test_answering_at_all_loads_next_to_nothing(project: Project, option: str) -
     assert packages & {*HEAVY, "rich", "yaml", "sqlite3", "blake3", "msgspec"} == set()
 
 
+def test_a_check_without_mistakes_loads_nothing_that_is_for_mistakes(project: Project) -> None:
+    documented = WORK.replace("-> str:", '-> str:\n        """What it does.\n\n        More.\n        """')
+    project.write("pipeline.yaml", PIPELINE).write("work.py", documented)
+    result = project.treadle("check", "pipeline.yaml", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert result.code == 0, result.stderr
+    packages = loaded(result)
+    assert "yaml" in packages
+    assert packages & {*HEAVY, "rich", "difflib", "inspect", "tokenize"} == set()
+
+
 def test_nothing_to_do_loads_no_heavy_library(project: Project) -> None:
     project.write("pipeline.yaml", PIPELINE).write("work.py", WORK)
     first = project.treadle("run", "pipeline.yaml")

@@ -12,6 +12,7 @@ AUTHORING = [
     "Codec",
     "CodecError",
     "Describer",
+    "Formed",
     "Mistake",
     "ModelCard",
     "ModelFormat",

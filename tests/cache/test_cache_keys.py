@@ -73,7 +73,7 @@ def test_a_key_is_the_digest_of_its_manifest() -> None:
 def test_a_known_key_is_taken_for_the_very_same_manifest_and_no_other() -> None:
     code = keys.code({"code m:f": "1"}, {"numpy": "2.0"})
     made = keys.step_key(planned(params={"a": 1}), code, {"i": "d"})
-    assert keys.step_key(planned(params={"a": 1}), code, {"i": "d"}, made) is made
+    assert keys.step_key(planned(params={"a": 1}), code, {"i": "d"}, known=made) is made
     others = [
         (planned(params={"a": 1.0}), code, {"i": "d"}),
         (planned(params={"a": 1}, env={"B": "c"}), code, {"i": "d"}),
@@ -83,8 +83,11 @@ def test_a_known_key_is_taken_for_the_very_same_manifest_and_no_other() -> None:
         (planned(params={"a": 1}), keys.code({}, {}), {"i": "d"}),
     ]
     for other in others:
-        assert keys.step_key(*other, made) == keys.step_key(*other)
-        assert keys.step_key(*other, made).digest != made.digest
+        assert keys.step_key(*other, known=made) == keys.step_key(*other)
+        assert keys.step_key(*other, known=made).digest != made.digest
+    named = keys.step_key(planned(params={"a": 1}), code, {"i": "d"}, {"conf.txt": "e"}, known=made)
+    assert named.digest != made.digest
+    assert keys.digest(named.parts) == named.digest
 
 
 def test_what_never_counts() -> None:

@@ -19,7 +19,6 @@ from treadle.errors import ExecutorError
 from treadle.executors.base import Executor
 from treadle.executors.inline import InlineExecutor
 from treadle.executors.process import ProcessExecutor
-from treadle.executors.start import start
 from treadle.run.batch import ended_items
 
 PERFORM = "treadle.run.worker:perform"
@@ -303,36 +302,6 @@ def test_a_killed_nursery_is_replaced(pool: ProcessExecutor, root: Path) -> None
     assert failure.kind == "crash"
     assert result(pool, task(root, "good", params={"n": 1})).failure is None
     assert gone(int((root / "grandchild").read_text()))
-
-
-def test_a_nursery_that_was_started_before_is_taken(root: Path) -> None:
-    early = start(PERFORM)
-    pool = ProcessExecutor(perform=PERFORM, slots=2, root=str(root), nursery=early)
-    assert value(root, result(pool, task(root, "process")))[1] == early.pid
-    pool.close()
-    assert early.code is not None
-    assert gone(early.pid)
-
-
-def test_a_nursery_that_nobody_takes_is_ended(root: Path) -> None:
-    early = start(PERFORM)
-    early.close()
-    early.close()
-    assert gone(early.pid)
-
-
-def test_the_groups_of_processes_are_known_until_they_are_gone(pool: ProcessExecutor, root: Path) -> None:
-    assert result(pool, task(root, "good", params={"n": 1})).failure is None
-    assert pool._groups == set()
-    worker = result(pool, task(root, "good", 1, params={"n": 1}, isolation="pool")).worker
-    assert result(pool, task(root, "good", 2, params={"n": 1}, isolation="pool")).worker == worker
-    assert pool._groups == {worker}
-    os.kill(worker, signal.SIGKILL)
-    for _ in range(200):
-        assert pool.wait(0.05) == []
-        if not pool._groups:
-            break
-    assert pool._groups == set()
 
 
 def test_close_leaves_no_process(root: Path) -> None:

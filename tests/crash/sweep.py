@@ -127,6 +127,7 @@ def sweep(args: argparse.Namespace) -> None:
         "kernel": platform.release(),
         "calls": {place: len(calls) for place, calls in stages[""].calls.items()},
         "possible": len(jobs),
+        "seconds": old["seconds"],
         "points": [row for row in old["points"] if args.more or not row["wrong"]],
     }
     jobs = [job for job in jobs if _wanted(args, job.name, old["points"])]
