@@ -179,6 +179,7 @@ def _tell(job: Job, row: Row, folder: Path, args: argparse.Namespace) -> None:
     """Say what was wrong, and leave out of the row what a closer look at the point can have again."""
     if row["wrong"] or (args.only and not args.more):
         print(f"{job.name} {'WRONG' if row['wrong'] else 'ok'} in {folder}\n  {json.dumps(row, indent=1)}", flush=True)
+    row["wrong"] = [text.splitlines()[0].partition(":")[0] for text in row["wrong"]]  # no paths of this machine
     for name in ("at", "said", "place"):
         row.pop(name, None)
 
