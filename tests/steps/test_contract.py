@@ -98,7 +98,7 @@ def cases(folder: Path) -> dict[str, Case]:
 def test_every_step_of_the_library_keeps_the_contract(tmp_path: Path) -> None:
     known = cases(tmp_path)
     own = {name for name, call in Catalog.from_entry_points().steps.items() if call.startswith("treadle_steps.")}
-    assert own - set(known) == {"explain.shap"}, "give each new step a case"  # an extra: tests/steps/test_explain.py
+    assert own - set(known) == {"explain.shap"}, "give each new step a case"  # an extra: test_explain_shap.py
     check_steps([known[name] for name in sorted(known)])
 
 
