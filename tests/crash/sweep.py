@@ -130,6 +130,8 @@ def sweep(args: argparse.Namespace) -> None:
         "seconds": old["seconds"],
         "points": [row for row in old["points"] if args.more or not row["wrong"]],
     }
+    if args.again:  # the sweep is still that of its day, with as many points as there were
+        report |= {name: old[name] for name in ("date", "calls", "possible")}
     jobs = [job for job in jobs if _wanted(args, job.name, old["points"])]
     random.Random(4).shuffle(jobs)  # so that a sweep that is cut short has points everywhere
     slow = [job for job in jobs if job.stage == "slow steps"]
