@@ -32,10 +32,7 @@ def test_a_bad_challenger_is_rolled_back_and_a_good_one_promoted(story: Story) -
     story.visit(story.url(), minutes=30000, competitor=0, rides=40)
     story.until(story.kept, "a bad challenger is tried")
     story.until(lambda: story.phase() == "rolled_back", "it is rolled back")
-    bad = story.kept()
-    assert bad is not None and "accepted is worse" in bad.rollout.state.reason
-    assert (story.champion(), story.store.traffic.get(MODEL)) == (1, None)
-    assert 2 in story.store.models.quarantined(MODEL, bad.rollout.state.clock)
+    check_the_rollback(story)
     story.repair()
     story.until(lambda: story.champion() > 2, "a good one is champion")
     story.until(lambda: story.phase() == "done", "its rollout is done")
@@ -44,6 +41,14 @@ def test_a_bad_challenger_is_rolled_back_and_a_good_one_promoted(story: Story) -
     check_the_walk(story, good.rollout.challenger)
     assert story.store.ledger.verify().broken is None
     assert story.close() == 0
+
+
+def check_the_rollback(story: Story) -> None:
+    """The first model has all traffic again, and the second is kept from being tried once more."""
+    kept = story.kept()
+    assert kept is not None and "accepted is worse" in kept.rollout.state.reason
+    assert (story.champion(), story.store.traffic.get(MODEL)) == (1, None)
+    assert 2 in story.store.models.quarantined(MODEL, kept.rollout.state.clock)
 
 
 def check_the_walk(story: Story, version: int) -> None:
@@ -82,10 +87,6 @@ def test_the_example_as_it_stands_rolls_a_bad_challenger_back(story: Story) -> N
     story.visit(story.url(), minutes=3000, competitor=20, rides=80)
     story.until(story.kept, "a challenger is tried")
     story.until(lambda: story.phase() == "rolled_back", "the challenger is rolled back")
-    kept = story.kept()
-    assert kept is not None and "accepted is worse" in kept.rollout.state.reason
-    assert story.champion() == 1
-    assert story.store.traffic.get(MODEL) is None
-    assert 2 in story.store.models.quarantined(MODEL, kept.rollout.state.clock)
+    check_the_rollback(story)
     assert story.store.ledger.verify().broken is None
     assert story.close() == 0
