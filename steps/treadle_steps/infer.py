@@ -123,4 +123,7 @@ def _flow(value: Any) -> str:
 def _text(text: str) -> str:
     """A text as YAML: plain where that is safe, else in double quotes."""
     reserved = text.lower() in ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
-    return text if PLAIN.fullmatch(text) and not reserved else json.dumps(text, ensure_ascii=False)
+    if PLAIN.fullmatch(text) and not reserved:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in quoted)

@@ -140,6 +140,14 @@ def test_a_proposed_schema_allows_for_gaps_and_rare_values() -> None:
     assert rules["word"] == {"dtype": "string"}
 
 
+def test_a_proposed_schema_reads_back_whatever_its_words_are() -> None:
+    words = ["é\u2028", "😀\x07", "\ufffe"]
+    frame = pd.DataFrame({'a\x85😀"\\': words * 1000, "no": ["a: b", "- a", "1.0"] * 1000, "1e5": [1e20] * 3000})
+    found = infer.infer(frame)
+    assert yaml.safe_load(found.text) == found.schema
+    assert found.schema["columns"]['a\x85😀"\\']["in"] == sorted(words)
+
+
 class Answers(BaseHTTPRequestHandler):
     """A server that answers well, wrongly, and half."""
 

@@ -15,7 +15,7 @@ HEAD = "# What the last accepted run used and made. Written by `treadle lock`: c
 VERSION = 1
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./\[\]=,-]*")
 NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
+UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 EXAMPLE = "6b9c…"
 
 DIGEST = Scalar(("string",), "^[0-9a-f]{64}$", "a digest: 64 hexadecimal digits", "bad-lock")

@@ -63,7 +63,9 @@ def test_order_does_not_matter(lock: Lock) -> None:
     assert render(turned) == render(lock)
 
 
-@pytest.mark.parametrize("name", ["no", "null", "1.0", "", "a: b", "#x", "é\u2028\x85\x07", "- a", "'", '"', "\\"])
+@pytest.mark.parametrize(
+    "name", ["no", "null", "1.0", "", "a: b", "#x", "é\u2028\x85\x07", "\ufffe\uffff", "- a", "'", '"', "\\"]
+)
 def test_odd_names_are_names(name: str) -> None:
     lock = Lock(data={name: "0" * 64})
     assert read_lock(render(lock).encode(), "x.lock.yaml") == lock
