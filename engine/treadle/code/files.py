@@ -7,6 +7,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Sequence
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import DecodeError, Struct, msgpack
@@ -130,9 +131,11 @@ class Files:
 
     def named(self, word: str) -> bool:
         """Whether a word of a command names a file of the project."""
-        if word not in self._words:
-            self._words[word] = self.inside(word, "") is not None and self.is_file(word)
-        return self._words[word]
+        found = self._words.get(word)
+        if found is None:
+            plain = "/" not in word and word[:1] not in ("", ".", "@")  # most words: a name at the root, if any
+            found = self._words[word] = (plain or self.inside(word, "") is not None) and self.is_file(word)
+        return found
 
     def file(self, text: str) -> str | None:
         """The file of the project that a text names, relative to its root; None where it names none."""
@@ -142,8 +145,12 @@ class Files:
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""
         path = os.path.join(self.root, relative)
-        self._note(path)
-        return os.path.isfile(path)
+        try:
+            mode = os.stat(path).st_mode
+        except (OSError, ValueError):
+            mode = 0
+        self.looked.setdefault(path, mode != 0)
+        return S_ISREG(mode)
 
     def is_folder(self, path: str) -> bool:
         """Whether there is such a folder."""
