@@ -351,14 +351,28 @@ def _store_place(value: Any, codec: _Place, objects: Objects, scratch: str, name
         value
     ):
         raise CodecError(f"output '{name}' is to be a {codec.name}, but it is {_refusal(value)}")
-    real = os.path.realpath(value)
-    own = real.startswith(os.path.realpath(scratch) + os.sep)
+    own, real = True, os.fspath(value)
+    if not _lies_in(scratch, real):
+        real = os.path.realpath(real)
+        own = real.startswith(os.path.realpath(scratch) + os.sep)
     label = os.path.basename(os.path.abspath(value)) or name
     if not label.isprintable():
         label = name  # such as bytes that are no UTF-8, which no record can hold
     if codec.folder:
         return objects.add_folder(real, codec.name, label, give=own)
     return objects.add_file(real, codec.name, label, give=own)
+
+
+def _lies_in(folder: str, path: str) -> bool:
+    """Whether a path leads below a folder without links or detours, which is all that most need to be looked at for."""
+    if not path.startswith(folder + os.sep):
+        return False
+    place = folder
+    for part in path[len(folder) + 1 :].split(os.sep):
+        place = os.path.join(place, part)
+        if part == ".." or os.path.islink(place):
+            return False
+    return True
 
 
 def _is_path(value: Any) -> bool:

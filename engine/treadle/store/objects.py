@@ -1,15 +1,16 @@
 """Immutable files by the digest of their content: `objects/ab/cdef…`, mode 0444.
 
-A file comes in by way of `.treadle/tmp/`: written or linked there, made durable, then renamed into place, so
-that what stands under a digest is whole whenever the process dies. What proves damaged goes to
-`.treadle/damaged/` and counts as missing.
+A file comes in by way of `.treadle/tmp/`: written there and made durable, then renamed into place, or linked when it
+is a step's own, so that what stands under a digest is whole whenever the process dies. What proves damaged goes
+to `.treadle/damaged/` and counts as missing.
 """
 
+import errno
 import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from msgspec import DecodeError
@@ -23,6 +24,8 @@ from treadle.store.database import make_folder, os_failure
 from treadle.store.scratch import sync_folder, temporary
 
 LIST = "list"  # the codec of a list of artifacts
+Stored = tuple[str, int]  # the digest and the size of what is an object now
+CHUNK = 1 << 20  # bytes read at a time of what is longer than it seemed, or too long for one call
 RECENT = 600.0  # seconds; an object found again after that long is marked as used, so that no sweep takes it
 
 _encode_list = Encoder().encode
@@ -42,16 +45,12 @@ class Objects:
 
     def add_file(self, path: str | os.PathLike[str], codec: str, name: str = "", give: bool = False) -> Artifact:
         """Store a file's content; with `give` the file itself becomes the object where the file system allows it."""
-        part = _part(self._state)
+        source = os.fspath(path)
         try:
-            if not (give and _link(os.fspath(path), part)):
-                shutil.copyfile(path, part)
-            return self._take(part, digests.of_file(part), os.stat(part).st_size, codec, name)
-        except BaseException as error:
-            _drop(part)
-            if isinstance(error, OSError):
-                raise os_failure(error, os.fspath(path)) from error
-            raise
+            digest, size = (self._given(source) if give else None) or self._copied(source)
+        except OSError as error:
+            raise os_failure(error, source) from error
+        return Artifact(digest, codec, size, name)
 
     def add_bytes(self, data: bytes, codec: str, name: str = "") -> Artifact:
         """Store bytes."""
@@ -61,14 +60,14 @@ class Objects:
                 return found
             part = _part(self._state)
             try:
-                with open(part, "wb") as file:
-                    file.write(data)
-                return self._take(part, found.digest, found.size, codec, name)
+                _write(part, data)
+                self._place(os.rename, part, found.digest)
             except BaseException:
                 _drop(part)
                 raise
         except OSError as error:
             raise os_failure(error, self.folder) from error
+        return found
 
     def add_folder(
         self, path: str | os.PathLike[str], codec: str = "folder", name: str = "", give: bool = False
@@ -171,10 +170,14 @@ class Objects:
         if not tree.safe(name) or "/" in name:
             raise CodecError(f"'{name}' is not the name of a file")
         target = os.path.join(os.fspath(folder), name)
-        members = self._proved(artifact)
+        small = not is_folder(artifact) and planting.copied_at_once(artifact.size)
+        data = self._proved_content(artifact) if small else b""
+        members = () if small else self._proved(artifact)
         try:
             _make_folder(folder)
-            if is_folder(artifact):
+            if small:
+                planting.show_content(data, target)
+            elif is_folder(artifact):
                 planting.plant(members, self.path, target, planting.show)
             else:
                 planting.show(self.path(artifact.digest), target, False)
@@ -201,25 +204,62 @@ class Objects:
 
     # inside
 
-    def _take(self, part: str, digest: str, size: int, codec: str, name: str) -> Artifact:
-        """The artifact of a file under a temporary name, which it loses."""
-        if self._already(digest, size):
+    def _given(self, path: str) -> Stored | None:
+        """Make a file an object by a second name; None where it has another one already, or the system refuses."""
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a symbolic link
+                return None
+            raise
+        try:
+            found = os.fstat(handle)
+            if found.st_nlink > 1:  # whoever knows the other name could write to it
+                return None
+            digest = digests.of_handle(handle, path, found.st_size)
+            size = os.fstat(handle).st_size
+            if self._already(digest, size):
+                return digest, size
+            os.fchmod(handle, 0o444)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        try:
+            self._place(os.link, path, digest)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            return None
+        return digest, size
+
+    def _copied(self, path: str) -> Stored:
+        part = _part(self._state)
+        try:
+            shutil.copyfile(path, part)
+            digest, size = digests.of_file(part), os.stat(part).st_size
+            if self._already(digest, size):
+                _drop(part)
+            else:
+                os.chmod(part, 0o444)
+                _sync_file(part)
+                self._place(os.rename, part, digest)
+        except BaseException:
             _drop(part)
-        else:
-            os.chmod(part, 0o444)
-            _sync_file(part)
-            place = self.path(digest)
-            folder = os.path.dirname(place)
-            try:
-                os.rename(part, place)
-            except FileNotFoundError:
-                _make_folders(self.folder)
-                with self._lock:
-                    self._unsynced.update((self.folder, self._state))
-                os.rename(part, place)
+            raise
+        return digest, size
+
+    def _place(self, put: Callable[[str, str], None], path: str, digest: str) -> None:
+        """Bring a file whose content is durable to the place of its digest."""
+        place = self.path(digest)
+        try:
+            put(path, place)
+        except FileNotFoundError:
+            _make_folders(self.folder)
             with self._lock:
-                self._unsynced.add(folder)
-        return Artifact(digest, codec, size, name)
+                self._unsynced.update((self.folder, self._state))
+            put(path, place)
+        with self._lock:
+            self._unsynced.add(os.path.dirname(place))
 
     def _already(self, digest: str, size: int) -> bool:
         place = self.path(digest)
@@ -239,8 +279,7 @@ class Objects:
 
     def _content(self, digest: str) -> bytes:
         try:
-            with open(self.path(digest), "rb") as file:
-                data = file.read()
+            data = _read(self.path(digest))
         except FileNotFoundError:
             raise CodecError(f"the object {digest} is not in the store any more") from None
         except OSError as error:
@@ -261,10 +300,16 @@ class Objects:
         self._put_aside(digest)
         return False
 
+    def _proved_content(self, artifact: Artifact) -> bytes:
+        try:
+            return self._content(artifact.digest)
+        except CodecError:
+            raise _lost(artifact) from None
+
     def _proved(self, artifact: Artifact) -> tuple[tree.Member, ...]:
         """The members of a folder, none of a file; raises CodecError when a part is missing or damaged."""
         if not self.verify(artifact):
-            raise CodecError(f"the stored content of '{artifact.name or artifact.digest}' is missing or damaged")
+            raise _lost(artifact)
         return self.members(artifact) if is_folder(artifact) else ()
 
     def _put_aside(self, digest: str) -> None:
@@ -286,6 +331,10 @@ def is_folder(artifact: Artifact) -> bool:
 def add_list(objects: Objects, artifacts: list[Artifact]) -> Artifact:
     """Store a list of artifacts as one artifact, which is read as the list of their values."""
     return objects.add_bytes(_encode_list(artifacts), LIST)
+
+
+def _lost(artifact: Artifact) -> CodecError:
+    return CodecError(f"the stored content of '{artifact.name or artifact.digest}' is missing or damaged")
 
 
 def _make_folder(path: str | os.PathLike[str]) -> None:
@@ -323,17 +372,33 @@ def _sized(path: str, size: int) -> bool:
         return False
 
 
-def _link(path: str, part: str) -> bool:
-    """Give a file a second name; False where the file system, or a symbolic link, does not allow it."""
-    if os.path.islink(path):
-        return False
+def _read(path: str) -> bytes:
+    """The content of a file, in a third of the calls that `open` needs."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.link(path, part)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        return False
-    return True
+        size = os.fstat(handle).st_size
+        data = os.read(handle, size + 1)
+        if len(data) == size:
+            return data  # one byte more was asked for, so this is the end
+        parts = [data]
+        while more := os.read(handle, CHUNK):
+            parts.append(more)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
+def _write(path: str, data: bytes) -> None:
+    """A new file that nobody writes to any more, its content durable."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fchmod(handle, 0o444)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _sync_file(path: str) -> None:
