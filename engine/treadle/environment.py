@@ -22,6 +22,13 @@ def snapshot() -> dict[bytes, bytes]:
     return inner.copy()
 
 
+def surroundings(env: dict[str, str], scratch: str, devices: tuple[int, ...] | None) -> dict[bytes, bytes]:
+    """The environment of a step's command: ours, the step's own, its scratch folder and the devices it may use."""
+    seen = {} if devices is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}
+    own = seen | env | {"TREADLE_SCRATCH": scratch, "TMPDIR": scratch}
+    return snapshot() | {os.fsencode(name): os.fsencode(value) for name, value in own.items()}
+
+
 def provide(name: str, value: str) -> None:
     """Set an environment variable that libraries read when they load, unless the user has set it."""
     os.environ.setdefault(name, value)

@@ -133,3 +133,4 @@ class Outcome(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     items: tuple[ItemOutcome, ...] = ()
     track: Artifact | None = None  # what it told meanwhile, added by the run
+    kept: bool = False  # whether the worker keeps the scratch folder, to give it to a later task

@@ -2,7 +2,9 @@
 
 An executor is made as `Class(perform=…, slots=…, root=…, preload=…)`: the `module:function` that performs a
 task, how many tasks at a time, the project's root, and modules worth importing before the first task. The
-module of `perform` may have a function `prepare()`; an executor calls it once, before it forks or ships work.
+module of `perform` may have a function `prepare()`; an executor calls it once, before it forks or ships work. It may
+have `tidy(task)`: an executor whose processes take one command after the other calls it when nothing is left of a
+command, after its outcome was told, which is `kept` then; what it leaves of the scratch folder, the next task takes.
 """
 
 from typing import Protocol

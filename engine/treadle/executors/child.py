@@ -96,8 +96,10 @@ def _perform(task: Task, perform: Perform, limit: str) -> Outcome:
 def _perform_all(birth: Birth) -> None:
     task: Task | None = birth.task
     limit = _limit(birth)
+    tidy: Callable[[Task], None] | None = None
     if birth.task.isolation != "pool":
         system.adopt_orphans()  # what a command leaves behind shows as a child of ours, and ends with us
+        tidy = getattr(sys.modules[birth.perform.__module__], "tidy", None)
     before = _used()
     while task is not None:
         outcome = _perform(task, birth.perform, limit)
@@ -111,7 +113,10 @@ def _perform_all(birth: Birth) -> None:
         )
         before = after  # what it takes to wait for the next task is next to nothing
         stays = task.isolation == "pool" or not system.has_children()
-        _tell(birth.connection, Told(structs.replace(outcome, usage=usage), stays))
+        kept = stays and tidy is not None
+        _tell(birth.connection, Told(structs.replace(outcome, usage=usage, kept=kept), stays))
+        if kept and tidy is not None:
+            tidy(task)
         task = _next(birth.connection) if stays else None
 
 

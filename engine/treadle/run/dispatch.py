@@ -1,7 +1,6 @@
 """Tasks on their way: the executors, what each task holds of the machine, and what has ended."""
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 
@@ -11,6 +10,7 @@ from treadle.domain.plan import PlannedStep
 from treadle.domain.task import Outcome, Task
 from treadle.executors.base import Executor
 from treadle.run.admission import Admission
+from treadle.run.scratch import remove
 
 PATIENCE = 10.0  # seconds that tasks have to end when they are asked to; executors are quicker than that
 TURN = 0.05  # seconds that one of several executors is waited for
@@ -33,6 +33,7 @@ class Dispatch:
         self._place: dict[str, str] = {}  # task → executor
         self._admission: Admission | None = None
         self._spent: list[str] = []  # scratch folders of tasks that have ended
+        self._kept: set[str] = set()  # those that workers keep, or have given to later tasks under other names
 
     @property
     def used(self) -> bool:
@@ -79,6 +80,8 @@ class Dispatch:
             task = structs.replace(task, devices=self._admission.devices(task.step_id))
         if task.scratch in self._spent:
             self._clear()
+        if task.scratch in self._kept:  # the same attempt once more
+            task = structs.replace(task, scratch=f"{task.scratch}-{len(self._kept)}")
         self.executor(step).submit(task)
         self.running[task.step_id] = task
 
@@ -116,30 +119,26 @@ class Dispatch:
                 executor.close()
         finally:
             self._spent += [task.scratch for task in self.running.values()]
+            self._spent += self._left()
             self._clear()
 
     def _take(self, outcome: Outcome) -> Task:
         task = self.running.pop(outcome.step_id)
         self.release(outcome.step_id)
-        if not task.items:  # what a batch had finished is still to be read there
+        if outcome.kept:
+            self._kept.add(task.scratch)
+        elif not task.items:  # what a batch had finished is still to be read there
             self._spent.append(task.scratch)
         return task
 
+    def _left(self) -> list[str]:
+        """The folders that workers kept to their end; all lie side by side."""
+        folder = os.path.dirname(next(iter(self._kept), ""))
+        try:
+            return [path for name in os.listdir(folder) if (path := os.path.join(folder, name)) in self._kept]
+        except OSError:  # nothing was kept, or there is no folder any more
+            return []
+
     def _clear(self) -> None:
         while self._spent:
-            folder = self._spent.pop()
-            try:
-                _remove(folder)
-            except OSError:  # not there, or a step has left something odd in it
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove(folder: str) -> None:
-    """Remove a folder as most steps leave it; `shutil` takes five times as many calls for the few files in it."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                _remove(entry.path)
-            else:
-                os.unlink(entry.path)
-    os.rmdir(folder)
+            remove(self._spent.pop())

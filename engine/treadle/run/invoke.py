@@ -13,7 +13,6 @@ from importlib import import_module
 from typing import Any
 
 from treadle.domain.task import Failure
-from treadle.environment import snapshot
 from treadle.errors import CodecError, StepError, StoreError, TreadleError, did_you_mean
 from treadle.executors.system import peak_memory
 
@@ -109,14 +108,17 @@ def render(
     return PLACEHOLDER.sub(replacement, template)
 
 
-def run_command(command: str, root: str, log: str) -> int:
+def run_command(command: str, root: str, environment: dict[bytes, bytes], log: str) -> int:
     """Run a command with /bin/sh to its end, in `root`, its output where this process has its own; its peak of memory.
 
     Raises StepFailed with the last lines of `log` when it ends with another code than 0.
     """
     begin = _size(log)
     leader = os.getpgrp() == os.getpid() == os.getsid(0)  # else it needs a group of its own, to be ended as a whole
-    code, peak = _run_here(command) if leader and os.getcwd() == root else (_run_apart(command, root, leader), 0)
+    if leader:
+        code, peak = _run_here(command, root, environment)
+    else:
+        code, peak = _run_apart(command, root, environment), 0
     if code == 0:
         return peak
     if code < 0:
@@ -125,11 +127,18 @@ def run_command(command: str, root: str, log: str) -> int:
     raise StepFailed("exit", f"the command ended with code {code}{by}{last_lines(log, begin)}", code)
 
 
-def _run_here(command: str) -> tuple[int, int]:
-    """Run a command in this folder, session and group. `subprocess` would take longer than the shell needs to start."""
+def _run_here(command: str, root: str, environment: dict[bytes, bytes]) -> tuple[int, int]:
+    """Run a command in this session and group. `subprocess` would take longer than the shell needs to start."""
     nothing = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     usual = [signal.SIGPIPE, signal.SIGXFSZ]  # which Python ignores, and a command should not
-    pid = os.posix_spawn("/bin/sh", [*SHELL, command], snapshot(), file_actions=nothing, setsigdef=usual)
+    before = os.getcwd()
+    if before != root:
+        os.chdir(root)
+    try:
+        pid = os.posix_spawn("/bin/sh", [*SHELL, command], environment, file_actions=nothing, setsigdef=usual)
+    finally:
+        if before != root:
+            os.chdir(before)
     try:
         _, status, used = os.wait4(pid, 0)
         return os.waitstatus_to_exitcode(status), peak_memory(used)
@@ -140,15 +149,17 @@ def _run_here(command: str) -> tuple[int, int]:
         raise
 
 
-def _run_apart(command: str, root: str, leader: bool) -> int:
+def _run_apart(command: str, root: str, environment: dict[bytes, bytes]) -> int:
     import subprocess  # lazy: only in a process that is not the step's own
 
-    process = subprocess.Popen([*SHELL, command], cwd=root, stdin=subprocess.DEVNULL, start_new_session=not leader)
+    process = subprocess.Popen(
+        [*SHELL, command], cwd=root, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         return process.wait()
     except BaseException:
         with suppress(ProcessLookupError, PermissionError):
-            process.kill() if leader else os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
 

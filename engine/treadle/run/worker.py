@@ -1,7 +1,7 @@
 """perform(task) → Outcome: the only function that runs on the far side, and the border no exception crosses.
 
 perform
-├── _entered                    the step's folder, import path and environment, for as long as it runs
+├── _entered                    a function's folder, import path and environment, for as long as it runs
 ├── masked                      its output, without the values of its secrets
 ├── _input                      artifacts → values, files → paths
 ├── Context                     what a function with `ctx` tells while it runs
@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ from treadle.domain.artifact import Artifact
 from treadle.domain.signature import CONTEXT
 from treadle.domain.spec import Output
 from treadle.domain.task import Failure, Files, Given, Item, ItemOutcome, Outcome, Stored, Task, Usage
-from treadle.environment import snapshot
+from treadle.environment import snapshot, surroundings
 from treadle.errors import CodecError, StoreError, TreadleError
 from treadle.executors.output import Mask, masked
 from treadle.plugins import Catalog
@@ -39,8 +39,10 @@ from treadle.run.fresh import compile_afresh
 from treadle.run.invoke import StepFailed, call_function, failure_of, render, run_command
 from treadle.run.lazy import LazyList, wants_lazily
 from treadle.run.program import as_main
+from treadle.run.scratch import IN, OUT, Spare
 from treadle.store import Objects, decode, encode
-from treadle.store.objects import LIST
+from treadle.store.objects import LIST, is_folder
+from treadle.store.scratch import ensure_folder
 
 
 class Made(NamedTuple):
@@ -59,6 +61,11 @@ def prepare() -> None:
         return
 
 
+def tidy(task: Task) -> None:
+    """Empty the scratch folder of a command of which nothing is left, for the next one that this process performs."""
+    _spare().keep(task.scratch, _shown(task))
+
+
 def perform(task: Task) -> Outcome:
     """Perform one task; whatever goes wrong becomes a failure with the user's own traceback."""
     started = time.time()
@@ -69,7 +76,7 @@ def perform(task: Task) -> Outcome:
     failure: Failure | None = None
     mask = Mask(())
     try:
-        with _entered(task):
+        with _prepared(task):
             mask = Mask(_secrets(task))
             objects = Objects(task.objects)
             with masked(mask), as_main(task.program):
@@ -101,7 +108,7 @@ def _attempt(task: Task, item: Item, objects: Objects, mask: Mask) -> ItemOutcom
     metrics: dict[str, float] = {}
     failure: Failure | None = None
     try:
-        _make_folder(task.scratch)
+        ensure_folder(task.scratch)
         os.chdir(task.root)
         os.environ["TREADLE_SCRATCH"] = os.environ["TMPDIR"] = task.scratch
         _forget_temporary_folder()
@@ -141,13 +148,37 @@ def _call_with_context(task: Task, arguments: dict[str, Any], mask: Mask) -> tup
 # surroundings
 
 
+def _prepared(task: Task) -> AbstractContextManager[None]:
+    """What a task needs around it; a single command has its environment alone, and needs but a folder."""
+    if task.kind != "command" or task.items:
+        return _entered(task)
+    if not _spare().take(task.scratch, _shown(task)):
+        ensure_folder(task.scratch)
+    return nullcontext()
+
+
+@cache
+def _spare() -> Spare:
+    return Spare()
+
+
+def _shown(task: Task) -> dict[str, str]:
+    """The inputs of a command that it is shown as one file each, which may be a copy, and its name."""
+    found = {}
+    for port, sources in task.inputs.items():
+        source = sources[0] if len(sources) == 1 else None
+        if isinstance(source, Stored) and source.artifact.codec != LIST and not is_folder(source.artifact):
+            found[port] = source.artifact.name or source.artifact.digest
+    return found
+
+
 @contextmanager
 def _entered(task: Task) -> Iterator[None]:
     """The step's folder, import path and environment; afterwards those from before, where a process lives on."""
     alone = task.isolation == "fresh" and task.kind == "function"  # a process that waits for a shell may live on
     before = None if alone else (snapshot(), os.getcwd(), list(sys.path))
     try:
-        _make_folder(task.scratch)
+        ensure_folder(task.scratch)
         os.chdir(task.root)
         _compile_afresh_once(task.root)
         if sys.path[:1] != [task.root]:
@@ -174,13 +205,6 @@ def _leave(environment: dict[bytes, bytes], folder: str, path: list[str]) -> Non
     _forget_temporary_folder()
 
 
-def _make_folder(path: str) -> None:
-    try:
-        os.mkdir(path)
-    except OSError:
-        os.makedirs(path, exist_ok=True)
-
-
 @cache
 def _compile_afresh_once(root: str) -> None:
     compile_afresh(root)
@@ -194,10 +218,13 @@ def _forget_temporary_folder() -> None:
 
 
 def _secrets(task: Task) -> list[str]:
-    missing = [name for name in task.secrets if name not in os.environ]
+    if not task.secrets:
+        return []
+    given = {**os.environ, **task.env}
+    missing = [name for name in task.secrets if name not in given]
     if missing:
         raise StepFailed("error", f"the secret {', '.join(missing)} is not set in the environment")
-    return [os.environ[name] for name in task.secrets]
+    return [given[name] for name in task.secrets]
 
 
 def _explained(task: Task, error: BaseException) -> Failure:
@@ -240,7 +267,7 @@ def _lazy(task: Task, port: str, source: Stored, objects: Objects) -> LazyList:
 
 def _decoded(task: Task, port: str, source: Stored, objects: Objects) -> Any:
     try:
-        place = _inside(os.path.join(task.scratch, "in"), port)
+        place = _inside(os.path.join(task.scratch, IN), port)
         return decode(source.artifact, _codec, objects, place, task.forms.get(port, ""))
     except (TreadleError, OSError) as error:
         raise StepFailed("input", f"input '{port}' cannot be read: {error}") from None
@@ -327,12 +354,15 @@ def _stored(task: Task, output: Output, value: Any, objects: Objects) -> Artifac
 
 
 def _perform_command(task: Task, objects: Objects) -> Made:
-    staging = os.path.join(task.scratch, "out")
+    staging = os.path.join(task.scratch, OUT)
     places = {output.name: _inside(staging, output.path or output.name) for output in task.outputs}
     for folder in dict.fromkeys((staging, *map(os.path.dirname, places.values()))):
-        _make_folder(folder)
+        ensure_folder(folder)
+    if task.inputs:
+        ensure_folder(os.path.join(task.scratch, IN))
     inputs = {port: _paths(task, port, objects) for port in task.inputs}
-    peak = run_command(render(task.call, inputs, places, task.params), task.root, task.log)
+    command = render(task.call, inputs, places, task.params)
+    peak = run_command(command, task.root, surroundings(task.env, task.scratch, task.devices), task.log)
     missing = [output for output in task.outputs if not os.path.exists(places[output.name])]
     if missing:
         text = ", ".join(f"'{output.name}' ({output.path or output.name})" for output in missing)
@@ -351,7 +381,7 @@ def _taken(task: Task, output: Output, place: str, objects: Objects) -> Artifact
 
 def _paths(task: Task, port: str, objects: Objects) -> list[str]:
     found: list[str] = []
-    folder = _inside(os.path.join(task.scratch, "in"), port)
+    folder = _inside(os.path.join(task.scratch, IN), port)
     for source in task.inputs[port]:
         if isinstance(source, Files):
             found += source.paths

@@ -21,7 +21,7 @@ from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError
 from treadle.store import planting, tree
 from treadle.store.database import make_folder, os_failure
-from treadle.store.scratch import sync_folder, temporary
+from treadle.store.scratch import ensure_folder, sync_folder, temporary
 
 LIST = "list"  # the codec of a list of artifacts
 Stored = tuple[str, int]  # the digest and the size of what is an object now
@@ -174,7 +174,7 @@ class Objects:
         data = self._proved_content(artifact) if small else b""
         members = () if small else self._proved(artifact)
         try:
-            _make_folder(folder)
+            ensure_folder(folder)
             if small:
                 planting.show_content(data, target)
             elif is_folder(artifact):
@@ -335,13 +335,6 @@ def add_list(objects: Objects, artifacts: list[Artifact]) -> Artifact:
 
 def _lost(artifact: Artifact) -> CodecError:
     return CodecError(f"the stored content of '{artifact.name or artifact.digest}' is missing or damaged")
-
-
-def _make_folder(path: str | os.PathLike[str]) -> None:
-    try:
-        os.mkdir(path)
-    except OSError:  # it is there, or its parent is not
-        os.makedirs(path, exist_ok=True)
 
 
 def _drop(part: str) -> None:

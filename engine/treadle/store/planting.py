@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from stat import S_ISREG
 
 from treadle import digest as digests
 from treadle.domain.artifact import Artifact
@@ -38,23 +39,43 @@ def copied_at_once(size: int) -> bool:
 
 
 def show_content(data: bytes, target: str) -> None:
-    """The same for an object whose content has just been read."""
+    """The same for an object whose content has just been read; a copy that is left there is written over."""
     try:
         _create(target, data, 0o444)
     except FileExistsError:
-        os.unlink(target)
-        _create(target, data, 0o444)
+        if not _written_over(target, data):
+            os.unlink(target)
+            _create(target, data, 0o444)
+
+
+def _written_over(target: str, data: bytes) -> bool:
+    """Give a file another content; False for one that has another name, or is none."""
+    found = os.lstat(target)
+    if not S_ISREG(found.st_mode) or found.st_nlink > 1:
+        return False
+    handle = os.open(target, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _fill(handle, target, data, 0o444)
+        if found.st_size > len(data):
+            os.ftruncate(handle, len(data))
+    finally:
+        os.close(handle)
+    return True
 
 
 def _create(target: str, data: bytes, mode: int) -> None:
     """In a third of the calls that `shutil` needs."""
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        if os.write(handle, data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
-        os.fchmod(handle, mode)
+        _fill(handle, target, data, mode)
     finally:
         os.close(handle)
+
+
+def _fill(handle: int, target: str, data: bytes, mode: int) -> None:
+    if os.write(handle, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+    os.fchmod(handle, mode)
 
 
 def copy(path: str, target: str, executable: bool) -> None:

@@ -16,6 +16,17 @@ def temporary(folder: str) -> str:
     return os.path.join(folder, f"{os.getpid()}-{_TOKEN}-{next(_NUMBERS)}{SUFFIX}")
 
 
+def ensure_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder, which may be there, and those above it; raises OSError."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    except FileNotFoundError:
+        os.makedirs(path, exist_ok=True)
+
+
 def owner(name: str) -> int | None:
     """The number of the process that made a temporary name, or None for other names."""
     pid, dash, _ = name.partition("-")
