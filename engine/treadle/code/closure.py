@@ -81,7 +81,7 @@ def watched(graph: Graph, nodes: Mapping[str, Node], files: Files) -> set[str]:
 def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]], Graph]) -> Closure:
     """The closure of a shell command: the files that it names, its Python scripts and modules with all they reach."""
     text, words = _split(template)
-    whole = Closure({})
+    whole: Closure | None = None
     opened: set[str] = set()
     for before, word in zip(("", *words), words, strict=False):
         graph: Graph | None = None
@@ -97,10 +97,12 @@ def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]]
             opened.add(os.path.normpath(word))
         if graph is not None and graph.modules.find(module) is not None:
             closure = gather(graph, graph.reach([f"{module}:*"]))
+            whole = whole or Closure({})
             clashes = {name for name, digest in closure.parts.items() if whole.parts.get(name, digest) != digest}
             whole += Closure({f"{n} ({word})" if n in clashes else n: d for n, d in closure.parts.items()})
             whole += structs.replace(closure, parts={})
-    return whole + Closure({"command": text}, opened=tuple(sorted(opened)))
+    own = Closure({"command": text}, opened=tuple(sorted(opened)))
+    return own if whole is None else whole + own
 
 
 @lru_cache(maxsize=4096)

@@ -144,7 +144,7 @@ class Files:
 
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""
-        path = os.path.join(self.root, relative)
+        path = os.path.join(self.root, relative) if "/" in relative else f"{self.root}/{relative}"
         try:
             mode = os.stat(path).st_mode
         except (OSError, ValueError):

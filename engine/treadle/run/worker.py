@@ -358,8 +358,6 @@ def _perform_command(task: Task, objects: Objects) -> Made:
     places = {output.name: _inside(staging, output.path or output.name) for output in task.outputs}
     for folder in dict.fromkeys((staging, *map(os.path.dirname, places.values()))):
         ensure_folder(folder)
-    if task.inputs:
-        ensure_folder(os.path.join(task.scratch, IN))
     inputs = {port: _paths(task, port, objects) for port in task.inputs}
     command = render(task.call, inputs, places, task.params)
     peak = run_command(command, task.root, surroundings(task.env, task.scratch, task.devices), task.log)

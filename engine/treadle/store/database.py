@@ -95,12 +95,14 @@ class Database:
 
     def write(self, work: Callable[[], T], durable: bool = True) -> T:
         """Do `work` in a transaction; once more on a new database when the old one proves damaged."""
+        with self._lock:
+            if self._depth:
+                return work()
         try:
             with self.transaction(durable):
                 return work()
         except DamagedDatabase:
-            if self._depth:
-                raise
+            pass
         with self.transaction(durable):
             return work()
 

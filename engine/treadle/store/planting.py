@@ -41,26 +41,31 @@ def copied_at_once(size: int) -> bool:
 def show_content(data: bytes, target: str) -> None:
     """The same for an object whose content has just been read; a copy that is left there is written over."""
     try:
+        handle = os.open(target, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
         _create(target, data, 0o444)
-    except FileExistsError:
-        if not _written_over(target, data):
-            os.unlink(target)
-            _create(target, data, 0o444)
+        return
+    except OSError:  # a link, or one that not even the superuser may write to
+        os.unlink(target)
+        _create(target, data, 0o444)
+        return
+    if not _written_over(handle, target, data):
+        _create(target, data, 0o444)
 
 
-def _written_over(target: str, data: bytes) -> bool:
-    """Give a file another content; False for one that has another name, or is none."""
-    found = os.lstat(target)
-    if not S_ISREG(found.st_mode) or found.st_nlink > 1:
-        return False
-    handle = os.open(target, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _written_over(handle: int, target: str, data: bytes) -> bool:
+    """Give an open file another content and close it; one that has another name loses this one instead."""
     try:
+        found = os.fstat(handle)
+        if not S_ISREG(found.st_mode) or found.st_nlink > 1:
+            os.unlink(target)
+            return False
         _fill(handle, target, data, 0o444)
         if found.st_size > len(data):
             os.ftruncate(handle, len(data))
+        return True
     finally:
         os.close(handle)
-    return True
 
 
 def _create(target: str, data: bytes, mode: int) -> None:
