@@ -37,13 +37,20 @@ class DictMemo:
         self._values[kind, key] = value
 
 
+class _Folders(tuple[str, ...]):
+    """Where installed packages lie: absolute paths, each once; made once for all looks at a project."""
+
+    @classmethod
+    def of(cls, paths: Sequence[str], root: str) -> "_Folders":
+        return cls(path for path in dict.fromkeys(map(os.path.abspath, filter(None, paths))) if path != root)
+
+
 class Project:
     """Reads the code below `root`; `paths` are the folders where installed packages lie (default sys.path)."""
 
     def __init__(self, root: str, memo: Memo, paths: Sequence[str] | None = None) -> None:
         self.root = root
-        found = sys.path if paths is None else paths
-        self._paths = tuple(path for path in dict.fromkeys(map(os.path.abspath, filter(None, found))) if path != root)
+        self._paths = paths if isinstance(paths, _Folders) else _Folders.of(sys.path if paths is None else paths, root)
         self._memo = memo
         self.files = Files(root, memo)
         self._libraries = Libraries(self.files, self._paths)
