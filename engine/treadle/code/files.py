@@ -123,15 +123,16 @@ class Files:
         return self._summaries[path]
 
     def inside(self, text: str, home: str) -> str | None:
-        """A literal path relative to the project's root; None when it leads out of it."""
-        base = home if text.startswith("@") else self.root
-        path = os.path.normpath(os.path.join(base, text.lstrip("@").lstrip("/")))
+        """A path relative to the project's root, from which, or after `@` from `home`, it is read; None when outside."""
+        base, path = (home, text.lstrip("@").lstrip("/")) if text.startswith("@") else (self.root, text)
+        path = os.path.normpath(os.path.join(base, path))
         return path[len(self.root) + 1 :] if path.startswith(self.root + os.sep) else None
 
     def named(self, word: str) -> bool:
         """Whether a word of a command names a file of the project."""
         if word not in self._words:
-            self._words[word] = self.inside(word, "") is not None and self.is_file(word)
+            path = self.inside(word, "")
+            self._words[word] = path is not None and self.is_file(path)
         return self._words[word]
 
     def file(self, text: str) -> str | None:
