@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollout": ("treadle.cli.rollout", "pause, resume, abort or approve a rollout"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
+ASIDE = frozenset(("-h", "--help", "--executor"))  # words after which steps run elsewhere, or not at all
 
 
 def command(argv: "Sequence[str]") -> int:
@@ -59,14 +60,15 @@ def command(argv: "Sequence[str]") -> int:
         return 2
     nursery = None
     if name == "run":
-        from treadle.cli.again import ANSWERED, CHANGED, again  # lazy: only where there may be nothing to do
+        from treadle.cli.again import again  # lazy: only where there may be nothing to do
 
-        answer = again(argv[1:])
-        if answer == ANSWERED:
+        if again(argv[1:]):
             return 0
-        nursery = _nursery() if answer == CHANGED else None
-    from importlib import import_module  # lazy: with nothing to do there is no command to load
+        nursery = _nursery(argv[1:])
+    import gc  # lazy: with nothing to do there is no command to load
+    from importlib import import_module  # lazy: likewise
 
+    gc.disable()  # nothing that an import makes is garbage, and looking for some takes a tenth of its time
     import treadle.lean  # noqa: F401  # lazy: msgspec, 40 ms that --version and a run with nothing to do spare
 
     module = import_module(COMMANDS[name][0])
@@ -82,11 +84,15 @@ def command(argv: "Sequence[str]") -> int:
         return int(leave.code or 0)
     args.words = tuple(argv[1:])
     args.nursery = nursery
+    gc.freeze()
+    gc.enable()
     return _guarded(module.run, args)
 
 
-def _nursery() -> "Started":
-    """Steps may have to run: what forks them gets ready while that is found out."""
+def _nursery(words: "Sequence[str]") -> "Started | None":
+    """Steps will most likely have to run: what forks them gets ready while that is found out."""
+    if not any(map(os.path.isfile, words)) or not ASIDE.isdisjoint(words):
+        return None
     from treadle.executors.start import start  # lazy: only where something has changed
     from treadle.run import PERFORM  # lazy: likewise
 

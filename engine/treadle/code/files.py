@@ -123,7 +123,7 @@ class Files:
         return self._summaries[path]
 
     def inside(self, text: str, home: str) -> str | None:
-        """A path relative to the project's root, from which, or after `@` from `home`, it is read; None when outside."""
+        """A path, from the root or after `@` from `home`, as seen from the project's root; None when outside."""
         base, path = (home, text.lstrip("@").lstrip("/")) if text.startswith("@") else (self.root, text)
         path = os.path.normpath(os.path.join(base, path))
         return path[len(self.root) + 1 :] if path.startswith(self.root + os.sep) else None

@@ -12,10 +12,10 @@ from treadle.errors import InputError, input_error
 from treadle.store import Data, Store
 from treadle.store.cards import card_bytes, put_card
 from treadle.store.data import absent_data
-from treadle.store.predictions import Window, empty_window, find_window, model_folder
 
 if TYPE_CHECKING:
     from treadle.store.mlflow import Tracked
+    from treadle.store.predictions import Window
     from treadle.store.remote import Remote
 
 
@@ -83,10 +83,12 @@ class Sources:
         return self._store.files.data(self._root, source)
 
     def _window(self, name: str, source: DataSource) -> Data:
-        folder = model_folder(self._store.folder, source.target)
-        window = find_window(folder, source.window)
+        from treadle.store import predictions  # lazy: 1 ms, only pipelines that read predictions
+
+        folder = predictions.model_folder(self._store.folder, source.target)
+        window = predictions.find_window(folder, source.window)
         if window is None and source.optional:
-            window = empty_window(folder)
+            window = predictions.empty_window(folder)
         if window is None:
             text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
             hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
