@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollout": ("treadle.cli.rollout", "pause, resume, abort or approve a rollout"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
+MANY = 20_000  # objects made between two looks for garbage: a run keeps most of what it makes
 ASIDE = frozenset(("-h", "--help", "--executor"))  # words after which steps run elsewhere, or not at all
 
 
@@ -85,6 +86,7 @@ def command(argv: "Sequence[str]") -> int:
     args.words = tuple(argv[1:])
     args.nursery = nursery
     gc.freeze()
+    gc.set_threshold(MANY)
     gc.enable()
     return _guarded(module.run, args)
 

@@ -7,6 +7,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Sequence
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import DecodeError, Struct, msgpack
@@ -124,6 +125,8 @@ class Files:
 
     def inside(self, text: str, home: str) -> str | None:
         """A path, from the root or after `@` from `home`, as seen from the project's root; None when outside."""
+        if "/" not in text and text[:1] not in ("", "@", "."):
+            return text  # nearly all words of commands
         base, path = (home, text.lstrip("@").lstrip("/")) if text.startswith("@") else (self.root, text)
         path = os.path.normpath(os.path.join(base, path))
         return path[len(self.root) + 1 :] if path.startswith(self.root + os.sep) else None
@@ -143,8 +146,12 @@ class Files:
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""
         path = os.path.join(self.root, relative)
-        self._note(path)
-        return os.path.isfile(path)
+        try:
+            mode = os.stat(path).st_mode
+        except (OSError, ValueError):
+            mode = 0
+        self.looked.setdefault(path, mode != 0)
+        return S_ISREG(mode)
 
     def is_folder(self, path: str) -> bool:
         """Whether there is such a folder."""

@@ -109,7 +109,7 @@ class Objects:
         """Where an object stands, or would stand; raises CodecError for what is no digest."""
         if len(digest) != 64 or not digest.isalnum():
             raise CodecError(f"'{digest[:80]}' is not a digest")
-        return os.path.join(self.folder, digest[:2], digest[2:])
+        return f"{self.folder}/{digest[:2]}/{digest[2:]}"
 
     def has(self, artifact: Artifact) -> bool:
         """Whether everything that an artifact consists of is there, with the right sizes; content is not read."""
