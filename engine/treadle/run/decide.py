@@ -59,6 +59,16 @@ class Decider:
         self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
 
+    def likely(self) -> list[str]:
+        """The steps that are forced, or read a file that has changed since it was last looked at."""
+        fresh = self.sources.fresh()
+        return [
+            step.id
+            for step in self._plan.steps
+            if step.id in self._forced
+            or (fresh and any(s.step is None and s.output in fresh for each in step.inputs.values() for s in each))
+        ]
+
     def decide(self, step: PlannedStep, outputs: Outputs) -> Decision:
         """The decision on one step whose inputs all exist.
 

@@ -35,9 +35,9 @@ class Ends:
         self.metrics: dict[str, dict[str, float]] = {}
         self.steps = {step.id: step for step in plan.steps}
         self.seconds = store.results.durations(plan.pipeline)
-        self.schedule = Schedule(plan, self.seconds)
         self.pace = Pace(plan, self.seconds)
         self.decider = Decider(plan, store, project, forced, journal.run.started)
+        self.schedule = Schedule(plan, self.seconds, self.decider.likely())
         own = any(step.call.startswith(f"{MAIN}:") for step in plan.steps)
         self.tasks = Tasks(store, project.root, journal.run.run_id, project.program() if own else "")
         self.decisions: dict[str, Decision] = {}  # of the steps that run

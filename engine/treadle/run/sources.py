@@ -47,6 +47,12 @@ class Sources:
                 self._data[name] = absent_data(self._absent[name])
         return self._data[name]
 
+    def fresh(self) -> set[str]:
+        """The entries whose file is not as it was when it was last looked at, as far as that is known at a glance."""
+        paths = self._foresee()
+        unlike = self._store.files.unlike(paths.values())
+        return {name for name, path in paths.items() if path in unlike}
+
     def fetch(self, step: PlannedStep) -> None:
         """Before a step runs: local copies of what it reads; raises InputError for what cannot be reached.
 
@@ -67,10 +73,12 @@ class Sources:
         """Whether the files of an entry are not what they were; windows and cards are copies, and never change."""
         return name not in self._windows and name not in self._cards and self._store.files.changed(self.data(name))
 
-    def _foresee(self) -> None:
-        """Most entries are a file each; what is known of them is read in one go."""
-        targets = [source.target for source in self._plan.data.values() if source.kind == "path"]
-        self._store.files.foresee([os.path.normpath(os.path.join(self._root, target)) for target in targets])
+    def _foresee(self) -> dict[str, str]:
+        """Most entries are a file each; what is known of them is read in one go. Their paths, by name."""
+        entries = {name: entry.target for name, entry in self._plan.data.items() if entry.kind == "path"}
+        paths = {name: os.path.normpath(os.path.join(self._root, target)) for name, target in entries.items()}
+        self._store.files.foresee(list(paths.values()))
+        return paths
 
     def _look(self, name: str) -> Data:
         source = self._plan.data[name]
