@@ -69,12 +69,14 @@ def command(argv: "Sequence[str]") -> int:
     import gc  # lazy: with nothing to do there is no command to load
     from importlib import import_module  # lazy: likewise
 
-    gc.disable()  # nothing that an import makes is garbage, and looking for some takes a tenth of its time
     import treadle.lean  # noqa: F401  # lazy: msgspec, 40 ms that --version and a run with nothing to do spare
 
     module = import_module(COMMANDS[name][0])
     from treadle.cli.parser import parser  # lazy: argparse, 6 ms that --version and a run with nothing to do spare
 
+    gc.freeze()
+    gc.set_threshold(MANY)
+    gc.enable()  # which `lean` has turned off
     options = parser(name, module.__doc__)
     module.add_arguments(options)
     try:
@@ -85,9 +87,6 @@ def command(argv: "Sequence[str]") -> int:
         return int(leave.code or 0)
     args.words = tuple(argv[1:])
     args.nursery = nursery
-    gc.freeze()
-    gc.set_threshold(MANY)
-    gc.enable()
     return _guarded(module.run, args)
 
 

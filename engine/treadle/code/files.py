@@ -15,11 +15,11 @@ from msgspec import DecodeError, Struct, msgpack
 from treadle.code import modules
 from treadle.code.summary import Summary
 from treadle.digest import of_bytes
+from treadle.domain.signature import MAIN
 
 if TYPE_CHECKING:
     from treadle.code.live import Main
 
-MAIN = "__main__"
 FORMAT = "2"  # of summaries and of what is derived from them; a change makes them be found anew, and no key differ
 AT_REST = 2_000_000_000  # nanoseconds: what changed later than this before it was read may change again unseen
 LONG = 2_000  # characters from which on a source text is compressed

@@ -5,13 +5,14 @@ from collections.abc import Callable, Set
 
 from msgspec import structs
 
-from treadle.code import MAIN, Project
+from treadle.code import Project
 from treadle.domain import run as record
 from treadle.domain.artifact import Artifact
 from treadle.domain.event import StepCached, StepFailed, StepFinished, StepRetried
 from treadle.domain.model import ModelVersion
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.run import Items, RunRecord, StepRecord
+from treadle.domain.signature import MAIN
 from treadle.domain.task import Failure, Outcome, Usage
 from treadle.errors import CodecError
 from treadle.run import gate

@@ -117,7 +117,7 @@ class _Runner:
             for name in self.ends.schedule.take(SOME):
                 self._decide(self.ends.steps[name])
             self._submit()
-            self.ends.flush(self.ends.schedule.over or (self.dispatch.used and not self.ends.schedule.more))
+            self.ends.flush(not self.ends.schedule.more and (self.dispatch.used or self.ends.schedule.over))
             self._tell_progress()
             if self.ends.schedule.over:
                 break
