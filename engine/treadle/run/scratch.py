@@ -6,12 +6,11 @@ places of its inputs, and gives it to the next one under the next one's name.
 """
 
 import os
-import shutil
 from collections.abc import Mapping
 from functools import cache
 from stat import S_IMODE, S_ISDIR, S_ISREG
 
-from treadle.store.planting import SMALL
+from treadle.store.scratch import SMALL
 
 IN, OUT = "in", "out"  # folders of a command's inputs, each in one of its own, and of its outputs
 
@@ -61,7 +60,9 @@ def remove(folder: str) -> None:
     try:
         _remove(folder)
     except OSError:  # not there, or a step has left something odd in it
-        shutil.rmtree(folder, ignore_errors=True)
+        from shutil import rmtree  # lazy: 2 ms, for what is odd
+
+        rmtree(folder, ignore_errors=True)
 
 
 def _remove(folder: str) -> None:

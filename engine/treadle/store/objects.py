@@ -7,7 +7,6 @@ to `.treadle/damaged/` and counts as missing.
 
 import errno
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from msgspec.json import Decoder, Encoder
 from treadle import digest as digests
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError
-from treadle.store import planting, tree
+from treadle.store import tree
 from treadle.store.database import make_folder, os_failure
 from treadle.store.scratch import ensure_folder, sync_folder, temporary
 
@@ -107,7 +106,7 @@ class Objects:
         """Where an object stands, or would stand; raises CodecError for what is no digest."""
         if len(digest) != 64 or not digest.isalnum():
             raise CodecError(f"'{digest[:80]}' is not a digest")
-        return f"{self.folder}{os.sep}{digest[:2]}{os.sep}{digest[2:]}"
+        return f"{self.folder}/{digest[:2]}/{digest[2:]}"
 
     def has(self, artifact: Artifact) -> bool:
         """Whether everything that an artifact consists of is there, with the right sizes; content is not read."""
@@ -166,6 +165,8 @@ class Objects:
         Objects are read-only; the superuser, whom that does not stop, gets copies of all but large files,
         and executables are copies for everyone. A folder's own folders are real, so files can be added.
         """
+        from treadle.store import planting  # lazy: shutil, 2 ms, only where content goes back into files
+
         name = artifact.name.removesuffix("/") or artifact.digest
         if not tree.safe(name) or "/" in name:
             raise CodecError(f"'{name}' is not the name of a file")
@@ -186,6 +187,8 @@ class Objects:
 
     def restore(self, artifact: Artifact, target: str | os.PathLike[str]) -> None:
         """Put a real copy of an artifact at `target`, whole or not at all; nothing is written where it is already."""
+        from treadle.store import planting  # lazy: shutil, 2 ms, only where content goes back into files
+
         place = os.path.abspath(target)
         try:
             if planting.stands_at(artifact, is_folder(artifact), place):
@@ -232,9 +235,11 @@ class Objects:
         return digest, size
 
     def _copied(self, path: str) -> Stored:
+        from shutil import copyfile  # lazy: 2 ms, only for what cannot be linked
+
         part = _part(self._state)
         try:
-            shutil.copyfile(path, part)
+            copyfile(path, part)
             digest, size = digests.of_file(part), os.stat(part).st_size
             if self._already(digest, size):
                 _drop(part)

@@ -11,8 +11,8 @@ from treadle import digest as digests
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError
 from treadle.store import tree
+from treadle.store.scratch import SMALL
 
-SMALL = 64 << 10  # bytes that are copied in one go
 COPIED = 16 << 20  # bytes up to which the superuser gets a copy: file modes do not stop him from writing
 
 Put = Callable[[str, str, bool], None]  # object, target, whether it is an executable

@@ -5,6 +5,7 @@ from contextlib import suppress
 from itertools import count
 
 SUFFIX = ".part"
+SMALL = 64 << 10  # bytes that are copied in one go
 _TOKEN = os.urandom(4).hex()  # processes in different containers may share a number
 _NUMBERS = count()
 
