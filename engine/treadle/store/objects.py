@@ -173,7 +173,7 @@ class Objects:
         target = os.path.join(os.fspath(folder), name)
         try:
             if not is_folder(artifact) and planting.copied_at_once(artifact.size):
-                _show(self._proved_content(artifact), target)
+                planting.show_content(self._proved_content(artifact), target)
                 return target
             members = self._proved(artifact)
             ensure_folder(folder)
@@ -335,14 +335,6 @@ def is_folder(artifact: Artifact) -> bool:
 def add_list(objects: Objects, artifacts: list[Artifact]) -> Artifact:
     """Store a list of artifacts as one artifact, which is read as the list of their values."""
     return objects.add_bytes(_encode_list(artifacts), LIST)
-
-
-def _show(data: bytes, target: str) -> None:
-    try:
-        planting.show_content(data, target)
-    except FileNotFoundError:  # most folders are there, from the command before
-        ensure_folder(os.path.dirname(target))
-        planting.show_content(data, target)
 
 
 def _lost(artifact: Artifact) -> CodecError:

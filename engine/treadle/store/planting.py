@@ -11,7 +11,7 @@ from treadle import digest as digests
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError
 from treadle.store import tree
-from treadle.store.scratch import SMALL
+from treadle.store.scratch import SMALL, ensure_folder
 
 COPIED = 16 << 20  # bytes up to which the superuser gets a copy: file modes do not stop him from writing
 
@@ -39,10 +39,14 @@ def copied_at_once(size: int) -> bool:
 
 
 def show_content(data: bytes, target: str) -> None:
-    """The same for an object whose content has just been read; a copy that is left there is written over."""
+    """The same for an object whose content has just been read; a copy that is left there is written over.
+
+    The folder of `target` is made where it is missing: a command finds most of its own from the command before.
+    """
     try:
         handle = os.open(target, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
+        ensure_folder(os.path.dirname(target))
         _create(target, data, 0o444)
         return
     except OSError:  # a link, or one that not even the superuser may write to
