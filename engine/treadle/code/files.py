@@ -7,7 +7,6 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Sequence
-from stat import S_ISREG
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import DecodeError, Struct, msgpack
@@ -145,13 +144,13 @@ class Files:
 
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""
-        path = os.path.join(self.root, relative)
+        path = os.path.join(self.root, relative) if relative[:1] == "/" else f"{self.root}/{relative}"
         try:
-            mode = os.stat(path).st_mode
-        except (OSError, ValueError):
-            mode = 0
-        self.looked.setdefault(path, mode != 0)
-        return S_ISREG(mode)
+            there = os.access(path, os.F_OK)  # most words name nothing, which takes no exception to say
+        except ValueError:
+            there = False
+        self.looked.setdefault(path, there)
+        return there and os.path.isfile(path)
 
     def is_folder(self, path: str) -> bool:
         """Whether there is such a folder."""
