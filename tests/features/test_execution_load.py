@@ -251,6 +251,33 @@ def test_a_step_that_deletes_its_scratch_folder(project: Project) -> None:
     assert sound(project)
 
 
+def test_commands_in_turn_find_nothing_of_each_other_and_leave_nothing(project: Project) -> None:
+    """Each looks at what is in its scratch folder, leaves more there, and fails once or is started twice."""
+    once = "[ -e {params.mark} ] || { touch {params.mark}; exit 3; }"
+    look = "find $TREADLE_SCRATCH -type f | grep -v /out/ >> seen; touch $TREADLE_SCRATCH/rest {out.x}.rest"
+    steps = [
+        f"  s{n}: {{run: '{look}; {once}; cat {{in.a}} > {{out.x}}; echo {n} >> {{out.x}}', out: {{x: x.txt}}, "
+        f"in: {{a: {f's{n - 1}' if n else 'data.a'}}}, with: {{mark: m{n}}}, retry: {{times: 2, backoff: 1ms}}}}"
+        for n in range(5)
+    ]
+    project.write("pipeline.yaml", "version: 1\ndata: {a: {path: a.txt}}\nsteps:\n" + "\n".join(steps))
+    project.write("a.txt", "a\n")
+    result = project.treadle("run", "pipeline.yaml", "-j", "1")
+    assert result.code == 0, result.stdout + result.stderr
+    assert {line.rpartition("/")[2] for line in project.read("seen").split()} == {"x.txt"}  # its own input
+    assert project.read("seen").count("/in/a/") == 8  # of four steps, twice each
+    assert os.listdir(project.root / ".treadle" / "tmp") == []
+    first = project.treadle("show", "last", "s0", "--json").json()["outputs"]["x"]["digest"]
+    place = project.root / ".treadle" / "objects" / first[:2] / first[2:]
+    place.chmod(0o644)
+    place.write_bytes(b"b\n0\n")  # damaged: the step that reads it has its maker run again
+    again = project.treadle("run", "pipeline.yaml", "-j", "1", "--force", "s1")
+    assert again.code == 0, again.stdout + again.stderr
+    assert place.read_bytes() == b"a\n0\n"
+    assert os.listdir(project.root / ".treadle" / "tmp") == []
+    assert sound(project)
+
+
 def without_rights(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """The command as somebody whom permissions bind: the superuser without the right to ignore them."""
     words = [sys.executable, "-P", "-m", "treadle", *arguments]

@@ -215,13 +215,12 @@ class Objects:
                 return None
             raise
         try:
+            digest = digests.of_handle(handle, path, os.fstat(handle).st_size)
             found = os.fstat(handle)
+            if self._already(digest, found.st_size):
+                return digest, found.st_size
             if found.st_nlink > 1:  # whoever knows the other name could write to it
                 return None
-            digest = digests.of_handle(handle, path, found.st_size)
-            size = os.fstat(handle).st_size
-            if self._already(digest, size):
-                return digest, size
             os.fchmod(handle, 0o444)
             os.fsync(handle)
         finally:
@@ -232,7 +231,7 @@ class Objects:
             raise
         except OSError:
             return None
-        return digest, size
+        return digest, found.st_size
 
     def _copied(self, path: str) -> Stored:
         from shutil import copyfile  # lazy: 2 ms, only for what cannot be linked

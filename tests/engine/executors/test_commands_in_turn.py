@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from treadle.domain.spec import Output
-from treadle.domain.task import Outcome, Task
+from treadle.domain.task import Outcome, Stored, Task
 from treadle.executors.process import ProcessExecutor
+from treadle.store import Objects
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a command leaves behind")
 
@@ -91,3 +92,25 @@ def test_a_command_that_leaves_something_behind_gets_no_successor(pool: ProcessE
     assert second.worker != first.worker
     pool.close()
     assert gone(int((root / "left").read_text()))
+
+
+def text(root: Path, outcome: Outcome) -> str:
+    assert outcome.failure is None, outcome.failure
+    digest = outcome.outputs["out"].digest
+    return (root / "objects" / digest[:2] / digest[2:]).read_text()
+
+
+def test_a_command_finds_nothing_of_the_one_before(pool: ProcessExecutor, root: Path) -> None:
+    objects = Objects(root / "objects")
+    stored = [objects.add_bytes(f"content {n}\n".encode(), "file", f"{name}.txt") for n, name in enumerate("aab")]
+    looks = "{ cd $TREADLE_SCRATCH; find . -type f | sort; cat {in.port}; touch rest in/rest in/port/rest out/rest; }"
+    outcomes = [result(pool, command(root, n, looks, inputs={"port": (Stored(one),)})) for n, one in enumerate(stored)]
+    assert len({outcome.worker for outcome in outcomes}) == 1
+    names = ["a", "a", "b"]
+    for number, (name, outcome) in enumerate(zip(names, outcomes, strict=True)):
+        assert text(root, outcome) == f"./in/port/{name}.txt\n./out/out\ncontent {number}\n"
+        assert outcome.kept
+    plain = result(pool, command(root, 3, "find $TREADLE_SCRATCH -mindepth 1 -name in -o -name port"))
+    assert text(root, plain) in ("", f"{root}/scratch-3/in\n")
+    left = result(pool, command(root, 4, "sleep 61 >/dev/null 2>&1 & true"))
+    assert not left.kept  # what lives on may still write there

@@ -65,6 +65,15 @@ def test_a_file_is_copied_unless_given(objects: Objects, tmp_path: Path) -> None
     assert leftovers(objects) == []
 
 
+def test_a_given_file_with_another_name_is_copied(objects: Objects, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("1\n")
+    os.link(tmp_path / "mine.csv", tmp_path / "out.csv")
+    made = objects.add_file(tmp_path / "out.csv", "file", "out.csv", give=True)
+    (tmp_path / "mine.csv").write_text("2\n")  # by whoever holds the other name
+    assert objects.read(made) == b"1\n"
+    assert leftovers(objects) == []
+
+
 def test_what_is_there_stays_if_its_size_is_right_and_is_repaired_if_not(objects: Objects) -> None:
     made = objects.add_bytes(b"hello", "bytes")
     inode = os.stat(objects.path(made.digest)).st_ino
