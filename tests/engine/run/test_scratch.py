@@ -151,3 +151,12 @@ def test_the_same_attempt_once_more_has_a_folder_of_its_own(tmp_path: Path) -> N
     assert len({one.scratch for one in executor.submitted}) == 2
     dispatch.close()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_copy_is_not_written_through_another_name(link: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_bytes(b"content")
+    link(tmp_path / "mine.csv", tmp_path / "a.csv")
+    show_content(b"other", str(tmp_path / "a.csv"))
+    assert (tmp_path / "mine.csv").read_bytes() == b"content"
+    assert (tmp_path / "a.csv").read_bytes() == b"other"
