@@ -1,4 +1,4 @@
-"""The project under test: twelve steps that store something with every codec, a `foreach` and a `retry`.
+"""The project under test: thirteen steps that store something with every codec, a `foreach` and a `retry`.
 
 Every step says that it began in a log outside of the project, by which steps that ran again are found.
 """
@@ -26,9 +26,13 @@ steps:
   array: {uses: "heavy:array", in: {files: data.rows}}
   model: {uses: "heavy:model", in: {files: data.rows}}
   squares: {uses: "work:square", in: {number: numbers}, foreach: numbers}
+  short:
+    run: echo "$TREADLE_SCRATCH short" >> "$SUBJECT_LOG"; cat {in.raw} > {out.short}; head -c 9 {in.text} >> {out.short}
+    in: {text: text, raw: raw, array: numbers}
+    out: {short: short.txt}
   report:
-    run: echo "$TREADLE_SCRATCH report" >> "$SUBJECT_LOG"; cat {in.text} {in.raw} {in.tree}/a/* > {out.report}
-    in: {text: text, raw: raw, tree: tree, squares: squares}
+    run: echo "$TREADLE_SCRATCH report" >> "$SUBJECT_LOG"; cat {in.text} {in.short} {in.tree}/a/* > {out.report}
+    in: {text: text, short: short, tree: tree, squares: squares}
     out: {report: report.txt}
     save: {report: out/report.txt}
 """
@@ -135,7 +139,7 @@ def model(files):
     return LinearRegression().fit([[x] for x in lengths], lengths)
 """
 
-STEPS = 12
+STEPS = 13
 SLOW = ("table", "array", "model")  # import numpy, pandas and scikit-learn: seconds for every run
 WHOLE, QUICK = "pipeline.yaml", "quick.yaml"
 DATA = {"data/a.txt": "a treadle keeps", "data/b.txt": "the spinning wheels turn"}
