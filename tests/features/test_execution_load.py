@@ -254,7 +254,7 @@ def test_a_step_that_deletes_its_scratch_folder(project: Project) -> None:
 def test_commands_in_turn_find_nothing_of_each_other_and_leave_nothing(project: Project) -> None:
     """Each looks at what is in its scratch folder, leaves more there, and fails once or is started twice."""
     once = "[ -e {params.mark} ] || { touch {params.mark}; exit 3; }"
-    look = "find $TREADLE_SCRATCH -type f | grep -v /out/ >> seen; touch $TREADLE_SCRATCH/rest {out.x}.rest"
+    look = "find $TREADLE_SCRATCH ! -type d | grep -v /out/ >> seen; touch $TREADLE_SCRATCH/rest {out.x}.rest"
     steps = [
         f"  s{n}: {{run: '{look}; {once}; cat {{in.a}} > {{out.x}}; echo {n} >> {{out.x}}', out: {{x: x.txt}}, "
         f"in: {{a: {f's{n - 1}' if n else 'data.a'}}}, with: {{mark: m{n}}}, retry: {{times: 2, backoff: 1ms}}}}"

@@ -103,7 +103,7 @@ def text(root: Path, outcome: Outcome) -> str:
 def test_a_command_finds_nothing_of_the_one_before(pool: ProcessExecutor, root: Path) -> None:
     objects = Objects(root / "objects")
     stored = [objects.add_bytes(f"content {n}\n".encode(), "file", f"{name}.txt") for n, name in enumerate("aab")]
-    looks = "{ cd $TREADLE_SCRATCH; find . -type f | sort; cat {in.port}; touch rest in/rest in/port/rest out/rest; }"
+    looks = "{ cd $TREADLE_SCRATCH; find . ! -type d | sort; cat {in.port}; touch rest in/rest in/port/rest out/rest; }"
     outcomes = [result(pool, command(root, n, looks, inputs={"port": (Stored(one),)})) for n, one in enumerate(stored)]
     assert len({outcome.worker for outcome in outcomes}) == 1
     names = ["a", "a", "b"]
