@@ -347,8 +347,10 @@ def _drop(part: str) -> None:
 
 def _make_folders(top: str) -> None:
     """Make the folders of all objects at once: made one by one, each would wait for the disk on its own."""
+    os.makedirs(top, exist_ok=True)
     for number in range(256):
-        os.makedirs(os.path.join(top, f"{number:02x}"), exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(f"{top}/{number:02x}")
 
 
 def _part(state: str) -> str:
