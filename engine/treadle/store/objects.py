@@ -1,15 +1,11 @@
 """Immutable files by the digest of their content: `objects/ab/cdef…`, mode 0444.
 
-A file comes in by way of `.treadle/tmp/`: written there and made durable, then renamed into place, or linked when it
-is a step's own, so that what stands under a digest is whole whenever the process dies. What proves damaged goes
-to `.treadle/damaged/` and counts as missing.
+What stands under a digest is whole whenever the process dies (`intake`). What proves damaged goes to
+`.treadle/damaged/` and counts as missing.
 """
 
-import errno
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 from msgspec import DecodeError
@@ -19,13 +15,12 @@ from treadle import digest as digests
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError
 from treadle.store import tree
-from treadle.store.database import make_folder, os_failure
-from treadle.store.scratch import ensure_folder, sync_folder, temporary
+from treadle.store.database import os_failure
+from treadle.store.intake import Intake, part, place_of
+from treadle.store.scratch import ensure_folder
 
 LIST = "list"  # the codec of a list of artifacts
-Stored = tuple[str, int]  # the digest and the size of what is an object now
 CHUNK = 1 << 20  # bytes read at a time of what is longer than it seemed, or too long for one call
-RECENT = 600.0  # seconds; an object found again after that long is marked as used, so that no sweep takes it
 
 _encode_list = Encoder().encode
 _decode_list = Decoder(list[Artifact]).decode
@@ -37,8 +32,7 @@ class Objects:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = os.fspath(folder)
         self._state = os.path.dirname(os.path.abspath(self.folder))
-        self._unsynced: set[str] = set()
-        self._lock = threading.Lock()
+        self._intake = Intake(self.folder, self._state)
 
     # putting in
 
@@ -46,7 +40,7 @@ class Objects:
         """Store a file's content; with `give` the file itself becomes the object where the file system allows it."""
         source = os.fspath(path)
         try:
-            digest, size = (self._given(source) if give else None) or self._copied(source)
+            digest, size = (self._intake.take(source) if give else None) or self._intake.copy(source)
         except OSError as error:
             raise os_failure(error, source) from error
         return Artifact(digest, codec, size, name)
@@ -55,15 +49,7 @@ class Objects:
         """Store bytes."""
         found = Artifact(digests.of_bytes(data), codec, len(data), name)
         try:
-            if self._already(found.digest, found.size):
-                return found
-            part = _part(self._state)
-            try:
-                _write(part, data)
-                self._place(os.rename, part, found.digest)
-            except BaseException:
-                _drop(part)
-                raise
+            self._intake.write(data, found.digest)
         except OSError as error:
             raise os_failure(error, self.folder) from error
         return found
@@ -92,11 +78,8 @@ class Objects:
 
     def sync(self) -> None:
         """Make the names of everything added since the last time durable; content is durable already."""
-        with self._lock:
-            folders, self._unsynced = self._unsynced, set()
         try:
-            for folder in folders:
-                sync_folder(folder)
+            self._intake.sync()
         except OSError as error:
             raise os_failure(error, self.folder) from error
 
@@ -106,7 +89,7 @@ class Objects:
         """Where an object stands, or would stand; raises CodecError for what is no digest."""
         if len(digest) != 64 or not digest.isalnum():
             raise CodecError(f"'{digest[:80]}' is not a digest")
-        return f"{self.folder}/{digest[:2]}/{digest[2:]}"
+        return place_of(self.folder, digest)
 
     def has(self, artifact: Artifact) -> bool:
         """Whether everything that an artifact consists of is there, with the right sizes; content is not read."""
@@ -195,90 +178,16 @@ class Objects:
                 return
             members = self._proved(artifact)
             os.makedirs(os.path.dirname(place), exist_ok=True)
-            part = _part(self._state)
+            copy = part(self._state)
             if is_folder(artifact):
-                planting.plant(members, self.path, part, planting.copy)
+                planting.plant(members, self.path, copy, planting.copy)
             else:
-                planting.copy(self.path(artifact.digest), part, False)
-            planting.move(part, place, _part(self._state))
+                planting.copy(self.path(artifact.digest), copy, False)
+            planting.move(copy, place, part(self._state))
         except OSError as error:
             raise os_failure(error, place) from error
 
     # inside
-
-    def _given(self, path: str) -> Stored | None:
-        """Make a file an object by a second name; None where it has another one already, or the system refuses."""
-        try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # a symbolic link
-                return None
-            raise
-        try:
-            digest = digests.of_handle(handle, path, os.fstat(handle).st_size)
-            found = os.fstat(handle)
-            if self._already(digest, found.st_size):
-                return digest, found.st_size
-            if found.st_nlink > 1:  # whoever knows the other name could write to it
-                return None
-            os.fchmod(handle, 0o444)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        try:
-            self._place(os.link, path, digest)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            return None
-        return digest, found.st_size
-
-    def _copied(self, path: str) -> Stored:
-        from shutil import copyfile  # lazy: 2 ms, only for what cannot be linked
-
-        part = _part(self._state)
-        try:
-            copyfile(path, part)
-            digest, size = digests.of_file(part), os.stat(part).st_size
-            if self._already(digest, size):
-                _drop(part)
-            else:
-                os.chmod(part, 0o444)
-                _sync_file(part)
-                self._place(os.rename, part, digest)
-        except BaseException:
-            _drop(part)
-            raise
-        return digest, size
-
-    def _place(self, put: Callable[[str, str], None], path: str, digest: str) -> None:
-        """Bring a file whose content is durable to the place of its digest."""
-        place = self.path(digest)
-        try:
-            put(path, place)
-        except FileNotFoundError:
-            _make_folders(self.folder)
-            with self._lock:
-                self._unsynced.update((self.folder, self._state))
-            put(path, place)
-        with self._lock:
-            self._unsynced.add(os.path.dirname(place))
-
-    def _already(self, digest: str, size: int) -> bool:
-        place = self.path(digest)
-        try:
-            found = os.stat(place)
-        except OSError:
-            return False
-        if found.st_size != size:
-            return False
-        if time.time() - found.st_mtime > RECENT:
-            with suppress(OSError):
-                os.utime(place)
-        else:  # whoever stored it may have died before its name was durable
-            with self._lock:
-                self._unsynced.update((os.path.dirname(place), self.folder, self._state))
-        return True
 
     def _content(self, digest: str) -> bytes:
         try:
@@ -340,29 +249,6 @@ def _lost(artifact: Artifact) -> CodecError:
     return CodecError(f"the stored content of '{artifact.name or artifact.digest}' is missing or damaged")
 
 
-def _drop(part: str) -> None:
-    with suppress(OSError):
-        os.unlink(part)
-
-
-def _make_folders(top: str) -> None:
-    """Make the folders of all objects at once: made one by one, each would wait for the disk on its own."""
-    os.makedirs(top, exist_ok=True)
-    for number in range(256):
-        with suppress(FileExistsError):
-            os.mkdir(f"{top}/{number:02x}")
-
-
-def _part(state: str) -> str:
-    folder = os.path.join(state, "tmp")
-    try:
-        if not os.path.isdir(folder):
-            make_folder(state)
-        return temporary(folder)
-    except OSError as error:
-        raise os_failure(error, folder) from error
-
-
 def _sized(path: str, size: int) -> bool:
     try:
         return os.stat(path).st_size == size
@@ -382,26 +268,5 @@ def _read(path: str) -> bytes:
         while more := os.read(handle, CHUNK):
             parts.append(more)
         return b"".join(parts)
-    finally:
-        os.close(handle)
-
-
-def _write(path: str, data: bytes) -> None:
-    """A new file that nobody writes to any more, its content durable."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
-        os.fchmod(handle, 0o444)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_file(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)
