@@ -167,7 +167,14 @@ if "treadle.executors.nursery" in sys.orig_argv and "SUBJECT_DOOR" in os.environ
     door.sendmsg([said], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handles)])
     os.close(int(words[0]))
     nursery = int(door.recv(32))
-    _signal.signal(_signal.SIGTERM, lambda *_: os.kill(nursery, _signal.SIGTERM))
+
+    def end(*_):
+        try:
+            os.kill(nursery, _signal.SIGTERM)
+        except ProcessLookupError:  # it has just ended by itself
+            pass
+
+    _signal.signal(_signal.SIGTERM, end)
     code = int(door.recv(32) or b"1")
     if code < 0:
         _signal.signal(-code, _signal.SIG_DFL) if code != -_signal.SIGKILL else None
