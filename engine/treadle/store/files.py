@@ -7,13 +7,14 @@ not modified within RACY before it was hashed: a change within the same tick of 
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from treadle import digest as digests
 from treadle.domain.advance import Advance, Tell, silent
 from treadle.domain.spec import DataSource
 from treadle.errors import InputError, Problem
 from treadle.store.data import Data, Listing, data_identity, list_data, list_glob, list_path
-from treadle.store.database import Database
+from treadle.store.database import Database, Denied
 
 Signature = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
 
@@ -163,7 +164,8 @@ class FileDigests:
             sql = (
                 "INSERT OR REPLACE INTO files (path, size, mtime_ns, ctime_ns, inode, digest) VALUES (?, ?, ?, ?, ?, ?)"
             )
-            self._database.write(lambda: self._database.change_many(sql, fresh), durable=False)
+            with suppress(Denied):  # who may only read hashes again the next time
+                self._database.write(lambda: self._database.change_many(sql, fresh), durable=False)
 
 
 Hashed = tuple[Signature | None, str, int]  # the file as it was hashed, None if it never rested; digest; when
