@@ -51,11 +51,14 @@ NEW += [["ledger", "list"], ["ledger", "verify"], ["cache", "stats"], ["cache", 
 NEW += [["status"], ["status", "--json"], ["steps"], ["schema", "pipeline"]]
 READ = [*NEW, ["plan", "shop.yaml", "--locked"], ["plan", "shop.yaml", "-p", "n=7"], ["lock", "shop.yaml"]]
 READ += [["runs", "compare", "RUN", "last"], ["runs", "best", "train.weight"], ["runs", "list", "--tag", "good"]]
-READ += [["show"], ["show", "last", "train", "--json"], ["logs", "train"], ["data", "shop.yaml", "raw"]]
-READ += [["data", "diff", "train@RUN", "train@last"], ["models", "show", "demand"], ["models", "diff", "demand/1", "demand/2"]]
-READ += [["ledger", "why", "demand"]]
+READ += [["show"], ["show", "last", "train", "--json"], ["logs", "train"], ["data", "shop.yaml", "data.raw"]]
+READ += [["models", "show", "demand"], ["models", "diff", "demand/1", "demand/2"], ["ledger", "why", "demand"]]
 WRITE = [["run", "shop.yaml"], ["run", "shop.yaml", "--locked"], ["watch", "shop.yaml"], ["runs", "tag", "last", "new"]]
 WRITE += [["models", "promote", "demand", "1"], ["cache", "gc"], ["up", "shop.yaml"]]
+REASONS = {
+    "mount": "the file system is read-only; work on a copy of the project that you may write to",
+    "permissions": "permission denied; make the project's folder writable for you, or work on a copy of it",
+}
 KEEP = """
 import sys
 from treadle.store import open_store
@@ -132,3 +135,78 @@ def test_who_only_reads_is_answered_as_where_writing_is_allowed(shop: Project, s
         with read_only(shop, way) as reader:
             assert words_of(reader, commands) == expected
         assert listing(shop.root) == before
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_project_that_never_ran_is_answered_too(tmp_path: Path, way: str) -> None:
+    project = a_project(tmp_path)
+    for path, text in FILES.items():
+        project.write(path, text)
+    with read_only(project, way) as reader:
+        found = words_of(reader, NEW)
+        refused = reader.treadle("run", "shop.yaml")
+    assert not (project.root / ".treadle").exists()
+    assert found == words_of(Reader(project, []), NEW)
+    assert [code for _, code, _, _ in found] == [0] * len(NEW)
+    assert refused.code == 2
+    assert refused.stderr == f"error: {project.root}/.treadle cannot be written: {REASONS[way]}\n"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_must_write_says_what_and_what_to_do(shop: Project, way: str) -> None:
+    before = listing(shop.root)
+    with read_only(shop, way) as reader:
+        ended = words_of(reader, WRITE)
+        locked = reader.treadle("run", "shop.yaml", "--locked", "-p", "n=7")
+    assert listing(shop.root) == before
+    for argv, code, stdout, stderr in ended:
+        assert (code, stdout) == (2, ""), argv
+        place, _, reason = stderr.rstrip("\n").removeprefix("error: ").partition(": ")
+        assert (place.removesuffix(" cannot be written"), reason) == (written(shop, argv), REASONS[way]), argv
+    assert locked.code == 3, "what differs from the lock needs nothing to be written"
+    assert "param n" in locked.stderr
+
+
+def written(project: Project, argv: list[str]) -> str:
+    """What a command has to write first."""
+    return f"{project.root}/.treadle/" + ("up-shop.lock" if argv[0] == "up" else "state.db")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_value_is_taken_out_by_way_of_another_folder(shop: Project, tmp_path: Path, way: str) -> None:
+    script = (
+        "from treadle.api.runs import get_run, read_value\n"
+        "path = read_value(get_run().steps['shell'].outputs['all'])\n"
+        "print(path, path.read_text().split())\n"
+    )
+    with read_only(shop, way) as reader:
+        done = reader.python(script)
+        reported = reader.treadle("runs", "report", "last", "-o", str(tmp_path / "report.html"))
+    place, _, text = done.stdout.partition(" ")
+    assert (text, done.stderr) == ("['one', 'two']\n", "")
+    assert not os.path.exists(place)
+    assert reported.code == 0
+    assert "shop" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_damage_is_told_where_it_cannot_be_mended(shop: Project) -> None:
+    digest = shop.treadle("show", "last", "train", "--json").json()["outputs"]["out"]["digest"]
+    place = shop.root / ".treadle" / "objects" / digest[:2] / digest[2:]
+    place.chmod(0o644)
+    place.write_bytes(place.read_bytes()[::-1])
+    with read_only(shop, "permissions") as reader:
+        verified, shown = reader.all([["cache", "verify"], ["show", "last", "train"]])
+    assert verified.code == 1
+    assert f"damaged: {digest}; left where it is\nnot whole: shop train\n" in verified.stdout
+    assert verified.stdout.endswith(f"/state.db cannot be written: {REASONS['permissions']}\n")
+    assert shown.code == 0
+    assert place.exists()
+
+
+def test_what_may_not_even_be_read_is_said(shop: Project) -> None:
+    with read_only(shop, "permissions") as reader:
+        (shop.root / ".treadle").chmod(0)
+        found = reader.treadle("runs")
+    assert found.code == 2
+    reason = "permission denied; make the project's folder readable for you"
+    assert found.stderr == f"error: {shop.root}/.treadle/state.db: {reason}\n"

@@ -38,19 +38,23 @@ class Reader:
 
     def treadle(self, *arguments: str) -> Result:
         """One command, in a process of its own."""
-        done = self._run(["-P", "-m", "treadle", *arguments], "")
-        return Result(done.returncode, done.stdout, done.stderr)
+        return self._run(["-P", "-m", "treadle", *arguments])
 
     def all(self, commands: Sequence[Sequence[str]]) -> list[Result]:
         """Many commands one after the other, in one process."""
         done = self._run(["-P", "-c", SCRIPT], json.dumps(commands))
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.stderr
         return [Result(*ended) for ended in json.loads(done.stdout)]
 
-    def _run(self, arguments: Sequence[str], stdin: str) -> "subprocess.CompletedProcess[str]":
+    def python(self, script: str) -> Result:
+        """A program in Python."""
+        return self._run(["-P", "-c", script])
+
+    def _run(self, arguments: Sequence[str], stdin: str = "") -> Result:
         words = [*self._words, sys.executable, *arguments]
         own: dict[str, Any] = {"cwd": self._project.root, "env": clean_environment(self._project.home)}
-        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=BUDGET, check=False, **own)
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=BUDGET, check=False, **own)
+        return Result(done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager

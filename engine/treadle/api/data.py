@@ -17,6 +17,7 @@ from treadle.domain.plan import Plan, PlannedStep
 from treadle.errors import InputError, Problem, TreadleError, did_you_mean, input_error
 from treadle.store import Result
 from treadle.store.objects import is_folder
+from treadle.store.scratch import place_to_look
 
 MOST = 1000  # results of a step that are looked at, the newest first
 RUNS = 200  # runs that are looked at, the newest first
@@ -255,7 +256,7 @@ def _shown(project: Project, reference: str) -> Iterator[tuple[Path, str]]:
     if artifact is None:
         yield Path(reference), ""
         return
-    folder = os.path.join(project.store.folder, "tmp", f"data-{os.getpid()}-{artifact.digest[:12]}")
+    folder = os.path.join(place_to_look(project.store.folder), f"data-{os.getpid()}-{artifact.digest[:12]}")
     try:
         place = Path(project.store.objects.hand_out(artifact, folder))
         ending = "" if is_folder(artifact) or artifact.codec != FOREIGN else ".parquet"

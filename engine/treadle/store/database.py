@@ -168,7 +168,7 @@ class Database:
             try:
                 connection = self._connected(fresh=True)
                 if self._denied is not None:
-                    raise Denied(f"{self.path} cannot be written: {_meaning(self._denied)}")
+                    raise Denied(f"{self._denied.filename} cannot be written: {_meaning(self._denied)}")
                 if durable != self._durable:
                     # in WAL mode NORMAL skips the sync at commit; the next durable commit makes up for it
                     connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
