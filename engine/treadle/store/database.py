@@ -149,7 +149,7 @@ class Database:
             self._connection = None
 
     def _read(self, sql: str, values: Sequence[Any]) -> list[Row]:
-        while True:
+        for _ in range(reading.ATTEMPTS):
             connection = self._connected()
             failure, found = None, []
             try:
@@ -162,6 +162,7 @@ class Database:
                 raise failure
             else:
                 return found
+        raise StoreError(f"{self.path} is written all the time, and cannot be read without a lock; try again")
 
     def _begin(self, durable: bool) -> sqlite3.Connection:
         for _ in range(3):

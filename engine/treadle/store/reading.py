@@ -19,10 +19,10 @@ from treadle.errors import StoreError
 from treadle.store.schema import MIGRATIONS, migrate
 
 WAL, SHM = "-wal", "-shm"
-ATTEMPTS = 5  # at a copy of what is written meanwhile
+ATTEMPTS = 5  # at reading without locks what is written meanwhile
 HEADER = 32  # bytes of a `-wal` that are others from one checkpoint to the next
 
-Sign = tuple[tuple[int, int, int, int] | None, ...]
+Sign = tuple[tuple[int, int, int] | None, ...]  # size, mtime_ns, inode
 
 
 def denied(path: str) -> OSError | None:
@@ -47,7 +47,7 @@ def open_to_read(path: str) -> tuple[sqlite3.Connection, Sign | None]:
         found = sign(path)
     except PermissionError:
         raise StoreError(f"{path}: permission denied; make the project's folder readable for you") from None
-    connection = _live(path) if found[0] and found[1] else None
+    connection = _live(path) if found[0] and found[1] and os.path.exists(path + SHM) else None
     seen = None if connection is not None else found
     if connection is None:
         connection = _empty() if not found[0] else _copied(path) if found[1] else _resting(path)
@@ -62,16 +62,18 @@ def open_to_read(path: str) -> tuple[sqlite3.Connection, Sign | None]:
 
 
 def sign(path: str) -> Sign:
-    """What changes when the file is written or somebody opens it to write: the signs of the file and of its `-wal`."""
-    signs: list[tuple[int, int, int, int] | None] = []
+    """What changes when the file is written or somebody opens it to write: the signs of the file and of its `-wal`.
+
+    Without the ctime, which SQLite itself changes when the superuser reads: it gives the `-wal` the file's owner.
+    """
+    signs: list[tuple[int, int, int] | None] = []
     for place in (path, path + WAL):
         try:
             found = os.stat(place)
         except FileNotFoundError:
             signs.append(None)
         else:  # an empty `-wal` says as much as none
-            of_it = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-            signs.append(of_it if found.st_size else None)
+            signs.append((found.st_size, found.st_mtime_ns, found.st_ino) if found.st_size else None)
     return tuple(signs)
 
 
@@ -82,7 +84,7 @@ def quoted(path: str) -> str:
 
 
 def _live(path: str) -> sqlite3.Connection | None:
-    """A connection to a file with a `-wal`; None where it cannot be had, as without a `-shm`."""
+    """A connection to a file with a `-wal` and a `-shm`; None where it cannot be had."""
     connection = _connect(path, "mode=ro")
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchall()
