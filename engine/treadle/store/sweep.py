@@ -223,15 +223,19 @@ def _parts(store: Store, result: Result) -> Iterator[str]:
 
 def _stored(folder: str) -> Iterator[tuple[str, str]]:
     """The digest and the path of every object."""
-    for shard in _entries(folder):
-        first = os.path.basename(shard)
-        for path in _entries(shard):
-            yield first + os.path.basename(path), path
+    for first in _names(folder):
+        shard = os.path.join(folder, first, "")
+        for name in _names(shard):
+            yield first + name, shard + name
 
 
 def _entries(folder: str) -> list[str]:
+    return [os.path.join(folder, name) for name in _names(folder)]
+
+
+def _names(folder: str) -> list[str]:
     try:
-        return [os.path.join(folder, name) for name in os.listdir(folder)]
+        return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
 
