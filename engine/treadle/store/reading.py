@@ -11,9 +11,7 @@ open_to_read
 
 import errno
 import os
-import shutil
 import sqlite3
-import string
 
 from treadle.errors import StoreError
 from treadle.store.schema import MIGRATIONS, migrate
@@ -79,7 +77,7 @@ def sign(path: str) -> Sign:
 
 def quoted(path: str) -> str:
     """A path as a part of a URI; `urllib` does it too, and takes 4 ms to import."""
-    plain = b"/._-" + string.ascii_letters.encode() + string.digits.encode()
+    plain = b"/._-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in os.fsencode(path))
 
 
@@ -101,7 +99,8 @@ def _resting(path: str) -> sqlite3.Connection:
 
 def _copied(path: str) -> sqlite3.Connection:
     """The file with what its `-wal` adds, in memory."""
-    from tempfile import TemporaryDirectory  # lazy: 10 ms, only for what an archive or a crash left
+    import shutil  # lazy: with the next 10 ms, only for what an archive or a crash left
+    from tempfile import TemporaryDirectory  # lazy: likewise
 
     with TemporaryDirectory(prefix="treadle-") as folder:
         copy = os.path.join(folder, "state.db")

@@ -5,7 +5,6 @@ import os
 from contextlib import suppress
 from functools import cache
 from itertools import count
-from shutil import rmtree
 
 from treadle.store.reading import denied
 
@@ -53,7 +52,8 @@ def place_to_look(folder: str) -> str:
 
 @cache
 def _elsewhere(process: int) -> str:
-    from tempfile import mkdtemp  # lazy: 10 ms, only where the store may not be written
+    from shutil import rmtree  # lazy: with the next 10 ms, only where the store may not be written
+    from tempfile import mkdtemp  # lazy: likewise
 
     folder = mkdtemp(prefix="treadle-")
 
