@@ -53,8 +53,8 @@ READ = [*NEW, ["plan", "shop.yaml", "--locked"], ["plan", "shop.yaml", "-p", "n=
 READ += [["runs", "compare", "RUN", "last"], ["runs", "best", "train.weight"], ["runs", "list", "--tag", "good"]]
 READ += [["show"], ["show", "last", "train", "--json"], ["logs", "train"], ["data", "shop.yaml", "data.raw"]]
 READ += [["models", "show", "demand"], ["models", "diff", "demand/1", "demand/2"], ["ledger", "why", "demand"]]
-WRITE = [["run", "shop.yaml"], ["run", "shop.yaml", "--locked"], ["watch", "shop.yaml"], ["runs", "tag", "last", "new"]]
-WRITE += [["models", "promote", "demand", "1"], ["cache", "gc"], ["up", "shop.yaml"]]
+WRITE = [["run", "shop.yaml", "-p", "n=7"], ["run", "shop.yaml", "--force", "shell"], ["watch", "shop.yaml"]]
+WRITE += [["runs", "tag", "last", "new"], ["models", "promote", "demand", "1"], ["cache", "gc"], ["up", "shop.yaml"]]
 REASONS = {
     "mount": "the file system is read-only; work on a copy of the project that you may write to",
     "permissions": "permission denied; make the project's folder writable for you, or work on a copy of it",
@@ -145,8 +145,7 @@ def plain(project: Project, text: str) -> str:
 
 @pytest.mark.parametrize(
     ("state", "way"),
-    [(state, way) for state in ("at rest", "in use") for way in WAYS]
-    + [("crashed", "permissions"), ("archived", "permissions")],
+    [("at rest", "mount"), ("in use", "mount"), ("crashed", "permissions"), ("archived", "permissions")],
 )
 def test_who_only_reads_is_answered_as_where_writing_is_allowed(
     shop: Project, expected: list[Said], state: str, way: str, record_property: Callable[[str, object], None]
@@ -172,7 +171,8 @@ def test_a_project_that_never_ran_is_answered_too(tmp_path: Path, way: str) -> N
     assert found == words_of(project, Reader(project, []), NEW)
     assert [code for _, code, _, _ in found] == [0] * len(NEW)
     assert refused.code == 2
-    assert refused.stderr == f"error: {project.root}/.treadle cannot be written: {REASONS[way]}\n"
+    refusal = f"{project.root}/.treadle cannot be written: {REASONS[way]}"
+    assert refused.stderr == f"error: 'train' and 2 more would run, and {refusal}\n"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -186,11 +186,30 @@ def test_what_must_write_says_what_and_what_to_do(
     assert listing(shop.root) == before
     for argv, code, stdout, stderr in ended:
         assert (code, stdout) == (2, ""), argv
-        place, _, reason = stderr.rstrip("\n").removeprefix("error: ").partition(": ")
+        place, _, reason = stderr.rstrip("\n").rpartition(" would run, and ")[2].removeprefix("error: ").partition(": ")
         assert (place.removesuffix(" cannot be written"), reason) == (written(argv), REASONS[way]), argv
     assert locked.code == 3, "what differs from the lock needs nothing to be written"
     assert "param n" in locked.stderr
     record_property("commands", len(WRITE))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_with_nothing_to_do_is_answered_and_not_recorded(shop: Project, way: str) -> None:
+    before = listing(shop.root)
+    with read_only(shop, way) as reader:
+        ran, locked = reader.all([["run", "shop.yaml", "--json"], ["run", "shop.yaml", "--locked", "-q"]])
+        found = reader.treadle("runs", "list", "--ids")
+    assert listing(shop.root) == before
+    events = ran.events()
+    assert [(event["event"], event.get("text", "")) for event in events if "step" not in event["event"]] == [
+        ("run_started", ""),
+        ("notice", f"this run is not recorded: {shop.root}/.treadle/state.db cannot be written: {REASONS[way]}"),
+        ("run_finished", ""),
+    ]
+    assert events[-1]["fates"] == {"hit": 3}
+    assert (ran.code, locked.code) == (0, 0)
+    assert "nothing to do: 3 unchanged" in locked.stdout
+    assert len(found.stdout.split()) == 2
 
 
 def written(argv: list[str]) -> str:

@@ -71,6 +71,22 @@ class Database:
         """
         self._held = True
 
+    def refusal(self) -> str:
+        """Why nothing may be written, in words; empty where it may."""
+        with self._lock:
+            self._connected()
+            refused = self._denied
+            return "" if refused is None else f"{refused.filename} cannot be written: {_meaning(refused)}"
+
+    def forget_changes(self) -> None:
+        """Where nothing may be written: from here on changes are made in memory, and go with this process."""
+        with self._lock:
+            connection = self._connected()
+            if self._denied is not None:
+                self._connection = reading.in_memory(connection)
+                self._seen = self._denied = None
+                connection.close()
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
         with self._lock:
@@ -169,7 +185,7 @@ class Database:
             try:
                 connection = self._connected(fresh=True)
                 if self._denied is not None:
-                    raise Denied(f"{self._denied.filename} cannot be written: {_meaning(self._denied)}")
+                    raise Denied(self.refusal())
                 if durable != self._durable:
                     # in WAL mode NORMAL skips the sync at commit; the next durable commit makes up for it
                     connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
@@ -210,7 +226,7 @@ class Database:
                 connection = self._connect()
                 version = connection.execute("PRAGMA user_version").fetchone()[0]
                 if version != len(MIGRATIONS):
-                    with self._alone():  # the switch to WAL does not wait for others by itself
+                    with _alone(self.path):  # the switch to WAL does not wait for others by itself
                         connection.execute("PRAGMA journal_mode=WAL")
                         migrate(connection, self.path)
                 connection.execute("PRAGMA synchronous=FULL")
@@ -226,19 +242,6 @@ class Database:
         name = f"file:{reading.quoted(os.path.abspath(self.path))}?mode={'rw' if self._held else 'rwc'}"
         return sqlite3.connect(name, timeout=WAIT, isolation_level=None, check_same_thread=False, uri=True)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the lock under which the file is made, migrated or set aside; the kernel frees it if we die."""
-        try:
-            handle = os.open(f"{self.path}.making", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise os_failure(error, self.path) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
-
     def _recover(self, error: sqlite3.Error) -> None:
         """Set a damaged file aside and return; raise StoreError for everything else."""
         failure = self._failure(error)
@@ -250,7 +253,7 @@ class Database:
 
     def _set_aside(self) -> None:
         self._held = False
-        with self._alone():
+        with _alone(self.path):
             if _inode(self.path) == self._inode:  # else another process has already done it
                 number = 1
                 while os.path.exists(f"{self.path}.damaged-{number}"):
@@ -272,6 +275,20 @@ class Database:
         if code in DAMAGED:
             return DamagedDatabase(f"{self.path} was damaged and has been set aside")
         return StoreError(f"{self.path}: {REASONS.get(code, error)} ({error})")
+
+
+@contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Hold the lock under which a database is made, migrated or set aside; the kernel frees it if we die."""
+    try:
+        handle = os.open(f"{path}.making", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise os_failure(error, path) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def make_folder(folder: str) -> None:

@@ -81,6 +81,17 @@ def quoted(path: str) -> str:
     return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in os.fsencode(path))
 
 
+def in_memory(source: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy of a database that can be changed, and goes with its connection."""
+    memory = _connect(":memory:")
+    try:
+        source.backup(memory)
+    except BaseException:
+        memory.close()
+        raise
+    return memory
+
+
 def _live(path: str) -> sqlite3.Connection | None:
     """A connection to a file with a `-wal` and a `-shm`; None where it cannot be had."""
     connection = _connect(path, "mode=ro")
@@ -114,7 +125,7 @@ def _copied(path: str) -> sqlite3.Connection:
             raise StoreError(f"{path} is written all the time, and cannot be copied to be read; try again")
         source = _connect(copy, "mode=rw")
         try:
-            return _in_memory(source)
+            return in_memory(source)
         finally:
             source.close()
 
@@ -126,7 +137,7 @@ def _empty() -> sqlite3.Connection:
 def _migrated(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
     """A copy in memory with the tables of this version."""
     try:
-        copy = _in_memory(connection)
+        copy = in_memory(connection)
     finally:
         connection.close()
     try:
@@ -135,16 +146,6 @@ def _migrated(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
         copy.close()
         raise
     return copy
-
-
-def _in_memory(source: sqlite3.Connection) -> sqlite3.Connection:
-    memory = _connect(":memory:")
-    try:
-        source.backup(memory)
-    except BaseException:
-        memory.close()
-        raise
-    return memory
 
 
 def _checkpoint(path: str) -> tuple[object, bytes]:
