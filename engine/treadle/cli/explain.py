@@ -48,7 +48,7 @@ def text(found: Explanation, against: str | None, colour: bool) -> str:
         blocks.append("not known until then: " + ", ".join(f"input {port}" for port in found.unknown))
     if found.compared is not None:
         blocks.append(_compared(found, found.compared, against))
-    elif found.fate in ("run", "wait"):
+    elif found.fate in ("run", "wait") and (found.key or found.unknown):  # else nothing can be compared
         blocks.append("there is no earlier result of this step")
     aim = "to have that again" if found.fate == "hit" else "to make it a hit"
     blocks += [_change(change, aim, colour) for change in found.changes]
