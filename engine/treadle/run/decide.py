@@ -69,7 +69,7 @@ class Decider:
 
     def likely(self) -> list[str]:
         """The steps that are forced, or that something has changed for since the last run of this plan."""
-        return [*self._forced, *self._ground.moved()]
+        return [*self._forced, *self._ground.moved]
 
     def keep(self, records: Mapping[str, StepRecord]) -> None:
         """Keep what the decisions of this run stood on, for the next one; `records` say how the steps ended."""

@@ -24,11 +24,12 @@ KIND = "footing"  # of a memo, one for each pipeline
 
 
 class Footing(Struct, frozen=True, array_like=True):
-    """All that the keys of one run were made of, but for the steps that are `odd`.
+    """All that the keys of one run were made of.
 
     `head` stands for the plan and for what is installed, `results` for the state of the table of results, `keys` for
     the keys of the newest results. `code` and `data` are digests, by variant of the code and by entry. At the paths
-    that are `absent` there was nothing, and `others` were no files: words that named no file.
+    that are `absent` there was nothing, and `others` were no files: words that named no file. Steps that are `odd` have
+    keys of more than this; of those `away` the newest result is not the one that was used.
     """
 
     head: str
@@ -39,14 +40,16 @@ class Footing(Struct, frozen=True, array_like=True):
     absent: list[str]
     others: list[str]
     odd: list[str]
+    away: list[str]
 
 
 class Ground:
     """Which steps stand where they stood; none, where no footing is known or something has changed for all of them."""
 
-    def __init__(self, steps: Iterable[PlannedStep] = (), still: Iterable[str] = (), odd: Iterable[str] = ()) -> None:
+    def __init__(self, still: Iterable[str] = (), moved: Iterable[str] = (), away: Iterable[str] = ()) -> None:
+        self.moved = list(moved)  # steps that something has changed for: they will most likely run
         self._still = set(still)
-        self._even = {step.id for step in steps}.difference(odd)
+        self._away = set(away)
         self._hits: set[str] = set()
 
     def holds(self, step: PlannedStep) -> bool:
@@ -55,12 +58,8 @@ class Ground:
 
     def hit(self, step: str) -> None:
         """The newest result of a step is used, unless that is not what those below it were decided with."""
-        if step in self._even:
+        if step not in self._away:
             self._hits.add(step)
-
-    def moved(self) -> list[str]:
-        """The steps that something has changed for: they will most likely run."""
-        return list(self._even - self._still)
 
 
 def find(plan: Plan, store: Store, project: Project) -> Footing | None:
@@ -88,15 +87,17 @@ def ground(plan: Plan, footing: Footing, code: Mapping[str, str], data: Mapping[
     """The ground of a plan whose code and data have these digests now."""
     same_code = {name for name, digest in code.items() if footing.code.get(name) == digest}
     same_data = {name for name, digest in data.items() if footing.data.get(name) == digest}
-    odd = set(footing.odd)
-    still = [
-        step.id
-        for step in plan.steps
-        if step.id not in odd
-        and (step.kind == "command" or variant(step) in same_code)
-        and all(s.step is not None or s.output in same_data for each in step.inputs.values() for s in each)
-    ]
-    return Ground(plan.steps, still, odd)
+    apart = {*footing.odd, *footing.away}
+    still: list[str] = []
+    moved: list[str] = []
+    for step in plan.steps:
+        if step.id not in apart:
+            same = step.kind == "command" or variant(step) in same_code
+            if same and all(s.step is not None or s.output in same_data for each in step.inputs.values() for s in each):
+                still.append(step.id)
+            else:
+                moved.append(step.id)
+    return Ground(still, moved, footing.away)
 
 
 def keep(
@@ -112,7 +113,6 @@ def keep(
     state = store.results.state()
     if state is None:
         return  # another run has recorded results meanwhile
-    away = {step.id for step in plan.steps if not _newest(plan, store, records.get(step.id))}
     looked = project.files.looked
     footing = Footing(
         head=_head(plan, project),
@@ -122,7 +122,8 @@ def keep(
         data=dict(made[1]),
         absent=sorted(path for path, sign in looked.items() if sign is False),
         others=sorted(path for path, sign in looked.items() if sign is not False and not os.path.isfile(path)),
-        odd=sorted(away.union(odd)),
+        odd=sorted(odd),
+        away=[step.id for step in plan.steps if not _newest(plan, store, records.get(step.id))],
     )
     if footing != before:
         store.memo.put(KIND, plan.pipeline, msgpack.encode(footing))
