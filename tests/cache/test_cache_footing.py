@@ -108,6 +108,11 @@ def test_a_word_that_named_nothing_may_name_a_file(own: Project) -> None:
     assert ran() == set()  # as in the beginning
     (own.root / "rates.txt").mkdir()
     assert ran() == set()
+    put(own, a="a3")
+    assert ran() == {"one", "two", "three"}
+    (own.root / "rates.txt").rmdir()
+    put(own, rates="3")
+    assert ran() == {"named"}
 
 
 def test_there_and_back_again(own: Project) -> None:
