@@ -108,10 +108,15 @@ def test_a_word_that_named_nothing_may_name_a_file(own: Project) -> None:
     assert ran() == set()  # as in the beginning
     (own.root / "rates.txt").mkdir()
     assert ran() == set()
-    put(own, a="a3")
+
+
+def test_a_folder_that_was_named_may_become_a_file(own: Project) -> None:
+    (own.root / "rates.txt").mkdir()
+    ran()
+    put(own, a="a2")
     assert ran() == {"one", "two", "three"}
     (own.root / "rates.txt").rmdir()
-    put(own, rates="3")
+    put(own, rates="1")
     assert ran() == {"named"}
 
 
