@@ -7,6 +7,7 @@ not modified within RACY before it was hashed: a change within the same tick of 
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from treadle import digest as digests
 from treadle.domain.advance import Advance, Tell, silent
