@@ -8,7 +8,8 @@ import pandas as pd
 
 from treadle.authoring import StepError
 from treadle_steps import judging
-from treadle_steps.refusals import is_number, suggestion, table
+from treadle_steps.refusals import is_number, table
+from treadle_steps.words import suggestion
 
 
 class Explained(NamedTuple):

@@ -7,9 +7,10 @@ from treadle_steps import detectors, psi, verdict
 from treadle_steps import reference as past
 from treadle_steps.drift_page import render
 from treadle_steps.reference import Reference
-from treadle_steps.refusals import is_moment, is_number, one_of, suggestion
+from treadle_steps.refusals import is_moment, is_number, one_of
 from treadle_steps.source import Source, need, open_source
 from treadle_steps.windows import Windows, cut, seconds, stamps
+from treadle_steps.words import suggestion
 
 MOVED = 3  # bins named in the report of a column
 PREDICTION_DELTA = 0.02

@@ -12,8 +12,9 @@ from treadle.authoring import StepError, Takes
 from treadle_steps import space as space_of
 from treadle_steps.estimators import final
 from treadle_steps.fitting import Columns, Recipe, Rows, fitted, model_of, rows_of, scored
-from treadle_steps.refusals import known_keys, one_of, suggestion
+from treadle_steps.refusals import known_keys, one_of
 from treadle_steps.train import TrainMetrics
+from treadle_steps.words import suggestion
 
 GREATEST = ("cv_r2", "cv_accuracy", "cv_auc")  # more is better; of the other metrics less is
 
@@ -84,7 +85,7 @@ def search(
     data: pd.DataFrame,
     tried: list[dict[str, Any]] | None = None,
     *,
-    estimator: Annotated[str, Takes("params")],
+    estimator: Annotated[str, Takes("params", "space")],
     target: str,
     space: dict[str, Any] | None = None,
     strategy: Literal["grid", "random", "halving"] = "grid",

@@ -82,9 +82,13 @@ def _connect(
     if not url:
         raise StepError("no database is named", "with: {database: sqlite:///data/shop.db} or {secret: DATABASE_URL}")
     kind = urlsplit(url).scheme
-    if kind not in DRIVERS:
-        raise StepError(f"'{kind}' databases need their driver", "with: {driver: MODULE, options: {…}}")
     shown = PASSWORD.sub(r"\1…@", url)
+    if kind not in DRIVERS:
+        if not kind and secret is not None:
+            raise StepError(f"the secret {secret} holds no URL", "such as postgresql://user:password@host/name")
+        if not kind:
+            raise StepError(f"database '{shown}' is no URL", f"a file of SQLite is sqlite:///{shown}")
+        raise StepError(f"'{kind}' databases need their driver", "with: {driver: MODULE, options: {…}}")
     if kind == "sqlite":
         path = unquote(url.partition("://")[2].removeprefix("/"))
         if not os.path.exists(path):
