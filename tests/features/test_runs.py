@@ -78,6 +78,8 @@ def test_a_comparison_shows_what_differs_and_by_how_much(sweep: Project) -> None
     three = sweep.treadle("runs", "compare", ids[3], ids[2], ids[0], "--json").json()
     assert three["metrics"][0] == {"name": "score.mae", "values": [5.0, 1.25, None], "deltas": [0.0, -3.75, None]}
     assert [one["values"] for one in three["steps"]] == [["run", "run", "failed"], ["run", "run", "skip"]]
+    by_place = sweep.treadle("runs", "compare", "last~3", "last~2").stdout
+    assert by_place == found.stdout
     newest = sweep.treadle("runs", "compare", "--json").json()
     assert [one["run"]["run_id"] for one in newest["runs"]] == [ids[1], ids[0]]
 
@@ -125,6 +127,7 @@ def test_the_export_has_a_row_for_each_run(sweep: Project) -> None:
         (["best"], "takes a metric"),
         (["best", "score.mea"], "did you mean 'score.mae'?"),
         (["compare", "last"], "a comparison needs two runs"),
+        (["compare", "last~9", "last"], "no run is called 'last~9'"),
         (["compare", "nothing", "last"], "no run is called 'nothing'"),
         (["tag", "last"], "tag needs a run and a word"),
         (["tag", "last", "two words"], "a tag is a word"),
