@@ -11,7 +11,7 @@ from treadle.api.compiled import Request
 from treadle.api.report import picture
 from treadle.domain.plan import Plan
 from treadle.domain.run import RunRecord, StepRecord
-from treadle.quantity import format_duration
+from treadle.quantity import format_duration, format_figure
 from treadle.report.dag import draw
 from treadle.report.notebook import cell
 from treadle.run.preview import Preview
@@ -99,4 +99,4 @@ def run(path: Path, params: Mapping[str, Any] | None = None, *targets: str, forc
 
 def _metrics(step: StepRecord) -> str:
     """The first metrics of a step in one line."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in list(step.metrics.items())[:4])
+    return ", ".join(f"{name} {format_figure(value)}" for name, value in list(step.metrics.items())[:4])

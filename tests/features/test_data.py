@@ -89,6 +89,28 @@ def test_no_pipeline_has_to_be_named(shop: Project) -> None:
     assert "treadle data other.yaml data.sales; treadle data p.yaml data.sales" in both.stderr
 
 
+def test_tables_that_commands_write_have_columns_too(tmp_path: Path) -> None:
+    project = a_project(tmp_path, {"rows.csv": FIRST})
+    project.write(
+        "p.yaml",
+        """
+        version: 1
+        name: shell
+        params: {least: 30}
+        data: {rows: {path: rows.csv}}
+        steps:
+          large:
+            run: awk -F, 'NR == 1 || $2 >= {params.least}' {in.rows} > {out.table}
+            in: {rows: data.rows}
+            out: {table: large.csv}
+        """,
+    )
+    project.treadle("run", "p.yaml", "-q")
+    project.treadle("run", "p.yaml", "-q", "-p", "least=10")
+    assert project.treadle("data", "large", "--json").json()["figures"]["rows"] == 50
+    assert project.treadle("data", "diff", "large@last~1", "large").stdout.startswith("rows: 30 → 50\n")
+
+
 def test_a_file_that_changed_since_says_so(tmp_path: Path) -> None:
     project = a_project(tmp_path, {"p.yaml": PIPELINE, "work.py": WORK, "data/sales.csv": FIRST})
     assert project.treadle("data").stdout.splitlines()[1].split() == ["data.sales", "data", "0", "–", "ingest"]

@@ -6,6 +6,7 @@ import io
 import pytest
 
 from support.project import Project, a_project
+from treadle.cli import table
 
 PIPELINE = """
     version: 1
@@ -82,6 +83,19 @@ def test_a_comparison_shows_what_differs_and_by_how_much(sweep: Project) -> None
     assert by_place == found.stdout
     newest = sweep.treadle("runs", "compare", "--json").json()
     assert [one["run"]["run_id"] for one in newest["runs"]] == [ids[1], ids[0]]
+
+
+def test_a_narrow_terminal_leaves_out_columns_before_it_cuts_an_id() -> None:
+    row = ("20250106-093000-1a2b", "forecast", "ok", "2025-01-06 09:30:00", "2m 05s", "0123abcd", "8 run")
+    head = ("run", "pipeline", "status", "began", "took", "commit", "steps")
+    spare = ("commit", "began", "took")
+    shown = {edge: table.render(head, [row], False, edge, spare).splitlines() for edge in (79, 78, 60, 40)}
+    assert shown[79][0].split() == ["run", "pipeline", "status", "began", "took", "steps"]
+    assert shown[60][0].split() == ["run", "pipeline", "status", "took", "steps"]
+    assert shown[40] == ["run              pipeline  status  steps", "20250106-09300…  forecast  ok      8 run"]
+    for edge, lines in shown.items():
+        assert max(map(len, lines)) <= edge
+        assert edge == 40 or lines[1].startswith(row[0])
 
 
 def test_tags_are_put_on_and_taken_off(project: Project) -> None:

@@ -115,7 +115,7 @@ def _pipeline_with(project: Project, name: str) -> str:
         every = dict.fromkeys(one for names in known.values() for one in names)
         several = "; ".join(f"treadle data {inside(project, file)} {name}" for file in found)
         text = f"{'more than one' if found else 'no'} pipeline has something called '{name}'"
-        raise input_error("unknown-item", text, None, several or did_you_mean(name, every))
+        raise input_error("unknown-item", text, None, several or did_you_mean(name, every) or "treadle data lists them")
     return found[0]
 
 

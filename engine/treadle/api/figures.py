@@ -38,13 +38,13 @@ def diff(before: str, after: str, path: str | os.PathLike[str] = ".") -> dict[st
 
 def of_output(project: Project, codec: str, digest: str) -> dict[str, Any]:
     """What a describer says of an output, or why it says nothing under `note`; no digest where none was made."""
-    describer = _describer(project, codec) if codec else None
     if not digest:
         return {"note": "no run has made it yet"}
-    if describer is None:
-        return {"note": f"stored as {codec}, which has no columns"}
     try:
-        with _shown(project, digest) as (place, _):
+        with _shown(project, digest) as (place, stored):
+            describer = _describer(project, stored or FOREIGN)
+            if describer is None:
+                return {"note": f"stored as {codec}, which has no columns"}
             found: dict[str, Any] = describer.describe(place)
             return found
     except TreadleError as error:
@@ -79,7 +79,7 @@ def _describer(project: Project, codec: str) -> Any:
 
 @contextmanager
 def _shown(project: Project, reference: str) -> Iterator[tuple[Path, str]]:
-    """The content that a reference means as a file, and its codec, empty for a file from outside."""
+    """The content that a reference means as a file, and its codec, empty for a table as others write it."""
     artifact = _artifact(project, reference)
     if artifact is None:
         yield Path(reference), ""
@@ -90,7 +90,9 @@ def _shown(project: Project, reference: str) -> Iterator[tuple[Path, str]]:
         ending = "" if is_folder(artifact) or artifact.codec != FOREIGN else ".parquet"
         if ending and place.suffix != ending:
             place = place.rename(place.with_name(place.name + ending))
-        yield place, artifact.codec
+        describer = _describer(project, FOREIGN)
+        plain = artifact.codec == "file" and describer is not None and str(place).endswith(describer.described)
+        yield place, "" if plain else artifact.codec
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -62,7 +62,7 @@ def _items(items: list[Item]) -> str:
         uses = ", ".join((*item.used_by, *item.elsewhere))
         rows.append((item.name, item.codec or item.kind, size, str(len(item.versions)), digest, when, uses))
     return table.render(
-        ("name", "kind", "size", "versions", "newest", "since", "used by"), rows, coloured(), spare=("since",)
+        ("name", "kind", "size", "versions", "newest", "since", "used by"), rows, coloured(), spare=("since", "newest")
     )
 
 

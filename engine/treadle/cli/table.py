@@ -18,7 +18,8 @@ COLOURS = {
 }
 PLAIN, DIM = "\033[0m", "\033[2m"
 GAP = 2
-LEAST = 8  # columns that are left of a text, where there were more
+THIRD, LESS = 3, 5
+LEAST = 9  # columns that are left of a text, where there were more
 
 
 def render(
@@ -59,19 +60,24 @@ def terminal() -> int:
 def _fit(widths: list[int], edge: int) -> None:
     """Take from the widest column but the last, until the last one has a third of the line, if it needs so much.
 
-    The first one says what a line is about: it is cut when the others have little left.
+    The first one says what a line is about: before it is cut the others give, and the last one has a fifth.
     """
-    while _needed(widths, edge) > edge:
-        widest = max(range(1, len(widths) - 1), key=lambda n: widths[n], default=0)
+    _take(widths, edge, range(1, len(widths) - 1))
+    if _needed(widths, edge, LESS) > edge:
+        _take(widths, edge, range(len(widths) - 1), LESS)
+
+
+def _take(widths: list[int], edge: int, places: range, share: int = THIRD) -> None:
+    while places and _needed(widths, edge, share) > edge:
+        widest = max(places, key=lambda n: widths[n])
         if widths[widest] <= LEAST:
-            widest = 0
-        if not widths[:-1] or widths[widest] <= LEAST:
             return
         widths[widest] -= 1
 
 
-def _needed(widths: list[int], edge: int) -> int:
-    return sum(widths[:-1]) + GAP * (len(widths) - 1) + min(widths[-1], edge // 3)
+def _needed(widths: list[int], edge: int, share: int = THIRD) -> int:
+    """The columns that all but the last need, and so large a part of the line for the last."""
+    return sum(widths[:-1]) + GAP * (len(widths) - 1) + min(widths[-1], edge // share)
 
 
 def _line(cells: "Sequence[str]", widths: list[int], edge: int, tone: str, colour: bool = False) -> str:
