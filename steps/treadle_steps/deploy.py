@@ -46,6 +46,13 @@ def model(
     of event times, the counts of its windows go with it: they say how much windows differ without any drift.
     Raises StepError for a name that cannot be part of a path, for a rollout key that is not known, and when the
     reference lacks a feature or the model answers it differently column by column.
+
+    Example:
+
+        deploy:
+          uses: deploy.model
+          in: {model: train, report: evaluate, reference: split.test}
+          with: {name: surge-pricing, rollout: {metric: accepted, unit: rider_id}}
     """
     if not NAME.fullmatch(name):
         raise StepError(

@@ -40,6 +40,13 @@ def table(
 
     Line endings of csv may be LF, CRLF or CR; files may be gzipped. `keep_default_na: false` keeps
     texts such as NA as they are; `na_values` then names what is missing. Raises StepError naming the file.
+
+    Example:
+
+        trips:
+          uses: ingest.table
+          in: {source: data.trips}
+          with: {parse_dates: [ts]}
     """
     files = _files(source)
     options: dict[str, Any] = {"na_values": na_values, "keep_default_na": keep_default_na, "encoding": encoding}

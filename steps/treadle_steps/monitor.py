@@ -83,6 +83,13 @@ def drift(
     Detectors other than `psi_min_effect` judge the last window. Raises StepError for fewer than `min_rows` rows
     (missing data is never success; with windows, `windows` is 0), for unknown columns and for a column that changed its
     kind.
+
+    Example:
+
+        drift:
+          uses: monitor.drift
+          in: {reference: split.test, current: data.live}
+          with: {at: ts, window: 1d, columns: [zone, demand, drivers, temperature]}
     """
     now = open_source(current, "current")
     _check(fdr, delta, method, season)

@@ -31,6 +31,13 @@ def sql(
     names the environment variable that holds such a URL with one (list it under `secrets:` too). Any other database:
     `driver` is a module with the DB-API (PEP 249) or ADBC, called as `connect(**options)`. `params` fill the query's
     placeholders in the driver's own style. Raises StepError naming the database or the query.
+
+    Example:
+
+        orders:
+          uses: ingest.sql
+          with: {database: "sqlite:///data/shop.db", query: SELECT zone, amount FROM orders WHERE amount > ?, params: [10]}
+          cache: {ttl: 1h}
     """
     module, connection, shown = _connect(database, secret, driver, options or {})
     broken = _errors(module)
