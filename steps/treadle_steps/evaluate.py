@@ -169,7 +169,7 @@ def classification(
           uses: evaluate.classification
           in: {model: acceptance, data: split.test}
           with: {slices: [zone]}
-          gate: "auc_low > 0.5"
+          gate: "log_loss < 0.5"
     """
     x, y, frame = judging.rows_of(model, data, target)
     if not hasattr(model, "classes_"):

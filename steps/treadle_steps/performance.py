@@ -63,7 +63,7 @@ def performance(
         performance:
           uses: monitor.performance
           in: {reference: evaluate, current: data.live}
-          with: {at: ts, window: 1d, delay: 1h}
+          with: {at: ts, window: 1d, delay: 1h, range: [0, 2]}
     """
     one_of(loss, LOSSES, "loss")
     frame = table(current, "current")

@@ -45,7 +45,11 @@ def candidates(
 
         candidates:
           uses: search.candidates
-          with: {strategy: random, count: 4, space: {alpha: {log: [0.01, 100]}, fit_intercept: [true, false]}, rows: 1000}
+          with:
+            strategy: random
+            count: 4
+            space: {alpha: {log: [0.01, 100]}, fit_intercept: [true, false]}
+            rows: 1000
     """
     found = space_of.grid(space) if strategy == "grid" else space_of.random(space, count, seed)
     return [{"params": params, **({} if rows is None else {"rows": rows})} for params in found]

@@ -36,7 +36,10 @@ def sql(
 
         orders:
           uses: ingest.sql
-          with: {database: "sqlite:///data/shop.db", query: SELECT zone, amount FROM orders WHERE amount > ?, params: [10]}
+          with:
+            database: sqlite:///data/shop.db
+            query: SELECT zone, amount FROM orders WHERE amount > ?
+            params: [10]
           cache: {ttl: 1h}
     """
     module, connection, shown = _connect(database, secret, driver, options or {})
