@@ -54,12 +54,7 @@ def model(
           in: {model: train, report: evaluate, reference: split.test}
           with: {name: surge-pricing, rollout: {metric: accepted, unit: rider_id}}
     """
-    if not NAME.fullmatch(name):
-        raise StepError(
-            f"the model's name is {name!r}", "use letters, digits, '.', '_' and '-', and begin with no sign"
-        )
-    if not hasattr(model, "predict"):
-        raise StepError(f"the model is a {type(model).__name__}, which predicts nothing", "in: {model: a train step}")
+    _need_model(name, model)
     features = [str(field) for field in getattr(model, "feature_names_in_", [])]
     kinds: dict[str, str] = dict(getattr(model, "feature_kinds_", {}))
     profile: dict[str, Any] = {}
@@ -112,6 +107,15 @@ def model(
         },
         **facts,
     )
+
+
+def _need_model(name: str, model: Any) -> None:
+    if not NAME.fullmatch(name):
+        raise StepError(
+            f"the model's name is {name!r}", "use letters, digits, '.', '_' and '-', and begin with no sign"
+        )
+    if not hasattr(model, "predict"):
+        raise StepError(f"the model is a {type(model).__name__}, which predicts nothing", "in: {model: a train step}")
 
 
 def _need_same(model: Any, frame: pd.DataFrame, fields: list[dict[str, Any]]) -> None:

@@ -95,9 +95,7 @@ def drift(
     _check(fdr, delta, method, season)
     if at is not None:
         need(now, at, "at:")
-    every = seconds(window, "window")
-    if not every:
-        raise StepError("window is 0", "give a length, such as 1h")
+    every = _length(window)
     if at is None and now.rows < min_rows:
         raise StepError(f"current has {now.rows:,} rows, fewer than {min_rows:,}", "wait for more, or lower min_rows")
     before = past.read(reference, columns, at, every, min_rows)
@@ -132,6 +130,13 @@ def drift(
     report |= {"windows": _spans(made), "late_rows": made.late, "columns": judged, "skipped": skipped}
     figures = _figures(judged, len(chosen), made, alarm)
     return Drift(report, figures, render(report, before.profiles))
+
+
+def _length(window: str) -> float:
+    every = seconds(window, "window")
+    if not every:
+        raise StepError("window is 0", "give a length, such as 1h")
+    return every
 
 
 def _limits(chosen: list[str], delta: float, deltas: dict[str, float], prediction: str | None) -> dict[str, float]:
