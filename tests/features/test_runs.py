@@ -127,6 +127,9 @@ def test_the_export_has_a_row_for_each_run(sweep: Project) -> None:
     assert sweep.treadle("runs", "export", "-o", "runs.parquet", "--where", "status == 'ok'").code == 0
     frame = pd.read_parquet(sweep.root / "runs.parquet")
     assert frame["score.mae"].tolist() == [2.5, 1.25, 5.0]
+    ids = [one["run_id"] for one in sweep.treadle("runs", "--where", "status == 'ok'", "--json").json()]
+    assert frame["started"].dt.strftime("%Y%m%d-%H%M%S").tolist() == [one[:15] for one in ids]  # in UTC, as here
+    assert rows[0]["started"].endswith("+00:00")
     assert frame["pipeline"].tolist() == ["forecast"] * 3
     assert [name.name for name in sweep.root.glob("*.part")] == []
 
