@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support.project import BUDGET, Project, Result, clean_environment
+from support.rights import without_rights
 
 WAYS = ("mount", "permissions")
 SCRIPT = """
@@ -74,20 +75,10 @@ def read_only(project: Project, way: str) -> Iterator[Reader]:
     try:
         for path, mode in modes.items():
             path.chmod(mode & 0o555)
-        yield Reader(project, bound())
+        yield Reader(project, without_rights([]))
     finally:
         for path, mode in modes.items():
             path.chmod(mode)
-
-
-def bound() -> list[str]:
-    """What makes a command one that permissions bind: the superuser's loses the right to ignore them."""
-    if os.getuid():
-        return []
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        pytest.skip("permissions do not bind the superuser, and there is no setpriv")
-    return [setpriv, "--bounding-set", "-dac_override,-dac_read_search"]
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
