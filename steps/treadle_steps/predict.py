@@ -49,6 +49,7 @@ def batch(
     model's features and for infinite values.
     """
     judging.need_model(model)
+    model = judging.asked(model)
     if chunk < 1:
         raise StepError(f"chunk is {chunk}", "give the number of rows that fit into memory")
     if chances and not hasattr(model, "predict_proba"):

@@ -4,19 +4,22 @@ import io
 import os
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from msgspec import json, to_builtins
 
 from treadle.domain.model import Field, ModelVersion
 from treadle.domain.run import RunRecord
+from treadle.errors import TreadleError
 from treadle.mirror.outbox import Sent
 from treadle.mlflow import FOUND_ALREADY, Refused, Server, size_of
+from treadle.plugins import Catalog
 from treadle.store import Store
 
 TAG = "treadle.version"
-FILES = {"skops": "model.skops", "pickle": "model.pkl"}  # what the loader below can open
-LOADER = "treadle_pyfunc"
+FILES = {"skops": "model.skops", "pickle": "model.pkl"}  # what the loader below can open by itself
+LOADER, FORMAT = "treadle_pyfunc", "treadle_format"
 
 
 def send(server: Server, store: Store, run: RunRecord, sent: Sent) -> None:
@@ -65,7 +68,7 @@ def _register(server: Server, store: Store, version: ModelVersion, sent: Sent) -
 
 def file_of(version: ModelVersion) -> str:
     """The name of the model's own file in its folder."""
-    return FILES.get(version.format, f"model.{version.format}")
+    return FILES.get(version.format, "model.bin")
 
 
 def folder_of(version: ModelVersion) -> dict[str, bytes]:
@@ -100,6 +103,7 @@ def folder_of(version: ModelVersion) -> dict[str, bytes]:
     files = {
         "MLmodel": json.format(json.encode(described)),
         f"code/{LOADER}.py": loader().encode(),
+        **({f"code/{FORMAT}.py": reader} if (reader := reader_of(version.format)) else {}),
         "requirements.txt": pinned.encode(),
         "python_env.yaml": json.encode({**({"python": python} if python else {}), **environment}),
         "data/columns.json": json.encode(names),
@@ -112,6 +116,15 @@ def folder_of(version: ModelVersion) -> dict[str, bytes]:
 def loader() -> str:
     """The source of the module that opens a model of ours; it needs nothing of treadle."""
     return (Path(__file__).parent / "loader.py.txt").read_text(encoding="utf-8")
+
+
+def reader_of(name: str) -> bytes:
+    """The source of the module that reads a format without treadle, where its codec names one; else nothing."""
+    try:
+        spec = find_spec(getattr(Catalog.from_entry_points().codec(name), "alone", ""))
+    except (TreadleError, ImportError, ValueError):
+        return b""
+    return Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
 
 
 def _schema(fields: tuple[Field, ...]) -> str:

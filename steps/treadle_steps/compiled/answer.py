@@ -35,7 +35,9 @@ class Original:
         """Make the model, unless that was done; raises what `read` raises."""
         with self._lock:
             if self._read is not None:
-                self._model = self._read()
+                from treadle_steps.bare import usable  # lazy: scikit-learn, which compiled forms do without
+
+                self._model = usable(self._read())
                 self._read = None
 
     @property
