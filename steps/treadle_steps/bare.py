@@ -37,6 +37,11 @@ def usable(model: Any) -> Any:
     return Bare(model) if bare else model
 
 
+def own_categories(model: Any) -> bool:
+    """Whether a model takes categorical columns and no text in their place: boosters of other libraries."""
+    return type(own(model)).__module__.partition(".")[0] in (native.XGBOOST, native.LIGHTGBM)
+
+
 def own(model: Any) -> Any:
     """The model as its library made it."""
     return model.model if isinstance(model, Bare) else model

@@ -72,13 +72,22 @@ def names(model: Any) -> list[str] | None:
 
 
 def asker(model: Any) -> Callable[[Any], Any]:
-    """What predicts a frame with a bare booster; any other model predicts itself."""
+    """What predicts a frame with a booster; text is a category, since boosters take no other text."""
     if _kind(model) == BARE[0]:
         from xgboost import DMatrix  # lazy: only who has a model of it needs it
 
-        return lambda rows: model.predict(DMatrix(rows, enable_categorical=True))
-    predict: Callable[[Any], Any] = model.predict
-    return predict
+        return lambda rows: model.predict(DMatrix(_with_categories(rows, model), enable_categorical=True))
+    return lambda rows: model.predict(_with_categories(rows, model))
+
+
+def _with_categories(rows: Any, model: Any) -> Any:
+    if not hasattr(rows, "select_dtypes"):
+        return rows
+    text = list(rows.select_dtypes(exclude=["number", "bool", "category", "datetime"]).columns)
+    booster = getattr(model, "_Booster", model)
+    if text and _kind(booster) == BARE[0] and not hasattr(booster, "get_categories"):
+        raise ValueError(f"'{text[0]}' is text: give it the categories of the training, or use XGBoost 3.1 or later")
+    return rows.astype(dict.fromkeys(text, "category")) if text else rows
 
 
 def _ubj(booster: Any, note: dict[str, Any]) -> bytes:

@@ -19,7 +19,7 @@ from treadle.store import Store
 
 TAG = "treadle.version"
 FILES = {"skops": "model.skops", "pickle": "model.pkl"}  # what the loader below can open by itself
-LOADER, FORMAT = "treadle_pyfunc", "treadle_format"
+LOADER = "treadle_pyfunc"
 
 
 def send(server: Server, store: Store, run: RunRecord, sent: Sent) -> None:
@@ -103,11 +103,11 @@ def folder_of(version: ModelVersion) -> dict[str, bytes]:
     files = {
         "MLmodel": json.format(json.encode(described)),
         f"code/{LOADER}.py": loader().encode(),
-        **({f"code/{FORMAT}.py": reader} if (reader := reader_of(version.format)) else {}),
         "requirements.txt": pinned.encode(),
         "python_env.yaml": json.encode({**({"python": python} if python else {}), **environment}),
         "data/columns.json": json.encode(names),
     }
+    files |= reader_of(version.format)
     if version.example:
         files["input_example.json"] = json.encode(to_builtins(list(version.example)))
     return files
@@ -118,13 +118,17 @@ def loader() -> str:
     return (Path(__file__).parent / "loader.py.txt").read_text(encoding="utf-8")
 
 
-def reader_of(name: str) -> bytes:
-    """The source of the module that reads a format without treadle, where its codec names one; else nothing."""
+def reader_of(name: str) -> dict[str, bytes]:
+    """The module that reads a format without treadle, and its name for the loader, where the codec has one."""
     try:
-        spec = find_spec(getattr(Catalog.from_entry_points().codec(name), "alone", ""))
-    except (TreadleError, ImportError, ValueError):
-        return b""
-    return Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
+        alone = getattr(Catalog.from_entry_points().codec(name), "alone", "")
+        spec = find_spec(alone) if alone else None
+    except (TreadleError, ImportError):
+        return {}
+    if spec is None or spec.origin is None:
+        return {}
+    module = alone.replace(".", "_")  # a process may open models of several formats
+    return {f"code/{module}.py": Path(spec.origin).read_bytes(), "data/reader.json": json.encode(module)}
 
 
 def _schema(fields: tuple[Field, ...]) -> str:
