@@ -99,6 +99,11 @@ def test_from_training_to_answers_in_the_formats_of_their_libraries(project: Pro
     assert [round(sum(row), 9) for row in chances] == [1, 1, 1]
     np.testing.assert_allclose(graph, [4, 0, -3.9], rtol=1e-6)
     assert zones == pd.read_csv(project.root / "told.csv")["prediction"].tolist()
+    offline = {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_NO_CACHE": "1"}
+    done = project.treadle("export", "docker", "classes", "-o", "image", env=offline)
+    assert done.code == 0, done.stderr
+    assert "lightgbm==" in project.read("image/requirements.txt")
+    assert "install -y --no-install-recommends libgomp1" in project.read("image/Dockerfile")  # slim images lack it
     assert opened_by_mlflow(project, tmp_path) == [classes, graph, zones]
 
 
