@@ -17,6 +17,7 @@ from treadle.run.changes import in_words
 from treadle.run.sources import Sources
 from treadle.store import Result, Store
 
+NAMING = frozenset(("list", "pickle"))  # codecs of what may refer to code by name
 FILE = "file "  # parts of a manifest: files that parameters name
 CHAMPION = "champion"  # the alias, and the input that receives it
 Outputs = Mapping[str, Mapping[str, Artifact]]  # step → output → artifact
@@ -57,6 +58,16 @@ class Decider:
         self._project_now: Project | None = None
         self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
+
+    def likely(self) -> list[str]:
+        """The steps that are forced, or read a file that has changed since it was last looked at."""
+        fresh = self.sources.fresh()
+        return [
+            step.id
+            for step in self._plan.steps
+            if step.id in self._forced
+            or (fresh and any(s.step is None and s.output in fresh for each in step.inputs.values() for s in each))
+        ]
 
     def decide(self, step: PlannedStep, outputs: Outputs) -> Decision:
         """The decision on one step whose inputs all exist.
@@ -179,23 +190,26 @@ class Decider:
         its parameters name, where it imports by a computed name.
         """
         closure = self._closure(step, self._project)
-        named = set(referred)
         if closure.computed:
-            named.update(text for value in step.params.values() for text in keys.texts(value))
-        texts = sorted(named)
-        name = (step.kind, step.call, step.environment, *step.code, "", *texts)
-        if name not in self._code:
-            for text in texts:
+            referred = {*referred, *(text for value in step.params.values() for text in keys.texts(value))}
+        name = (step.kind, step.call, step.environment, *step.code, "", *sorted(referred))
+        found = self._code.get(name)
+        if found is None:
+            for text in name[4 + len(step.code) :]:
                 closure += self._project.named(text)
-            self._code[name] = self._parts(step, closure)
+            self._code[name] = found = self._parts(step, closure)
             self.notes[step.call] = closure.notes
-        return self._code[name]
+        return found
 
-    def _pickled(self, step: PlannedStep, outputs: Outputs) -> set[str]:
+    def _pickled(self, step: PlannedStep, outputs: Outputs) -> Set[str]:
         """The classes and functions that a step's inputs refer to by name."""
-        sources = [source for each in step.inputs.values() for source in each if source.step is not None]
+        todo = [
+            artifact
+            for sources in step.inputs.values()
+            for source in sources
+            if source.step is not None and (artifact := outputs[source.step][source.output]).codec in NAMING
+        ]
         found: set[str] = set()
-        todo = [outputs[source.step or ""][source.output] for source in sources]
         while todo:
             artifact = todo.pop()
             try:
@@ -226,8 +240,8 @@ class Decider:
     def _parts(self, step: PlannedStep, closure: Closure) -> keys.Code:
         parts = self._code_parts(step, closure)
         if step.environment == "off":
-            return keys.code(parts, {})
-        return keys.code(parts, self._project.environment(closure.imports, step.environment == "strict"))
+            return keys.Code(parts, {})
+        return keys.Code(parts, self._project.environment(closure.imports, step.environment == "strict"))
 
     def _code_parts(self, step: PlannedStep, closure: Closure) -> dict[str, str]:
         files, root = self._store.files, self._project.root

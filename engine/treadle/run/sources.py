@@ -12,10 +12,10 @@ from treadle.errors import InputError, input_error
 from treadle.store import Data, Store
 from treadle.store.cards import card_bytes, put_card
 from treadle.store.data import absent_data
-from treadle.store.predictions import Window, empty_window, find_window, model_folder
 
 if TYPE_CHECKING:
     from treadle.store.mlflow import Tracked
+    from treadle.store.predictions import Window
     from treadle.store.remote import Remote
 
 
@@ -47,6 +47,12 @@ class Sources:
                 self._data[name] = absent_data(self._absent[name])
         return self._data[name]
 
+    def fresh(self) -> set[str]:
+        """The entries whose file is not as it was when it was last looked at, as far as that is known at a glance."""
+        paths = self._foresee()
+        unlike = self._store.files.unlike(paths.values())
+        return {name for name, path in paths.items() if path in unlike}
+
     def fetch(self, step: PlannedStep) -> None:
         """Before a step runs: local copies of what it reads; raises InputError for what cannot be reached.
 
@@ -67,10 +73,12 @@ class Sources:
         """Whether the files of an entry are not what they were; windows and cards are copies, and never change."""
         return name not in self._windows and name not in self._cards and self._store.files.changed(self.data(name))
 
-    def _foresee(self) -> None:
-        """Most entries are a file each; what is known of them is read in one go."""
-        targets = [source.target for source in self._plan.data.values() if source.kind == "path"]
-        self._store.files.foresee([os.path.normpath(os.path.join(self._root, target)) for target in targets])
+    def _foresee(self) -> dict[str, str]:
+        """Most entries are a file each; what is known of them is read in one go. Their paths, by name."""
+        entries = {name: entry.target for name, entry in self._plan.data.items() if entry.kind == "path"}
+        paths = {name: os.path.normpath(os.path.join(self._root, target)) for name, target in entries.items()}
+        self._store.files.foresee(list(paths.values()))
+        return paths
 
     def _look(self, name: str) -> Data:
         source = self._plan.data[name]
@@ -83,10 +91,12 @@ class Sources:
         return self._store.files.data(self._root, source)
 
     def _window(self, name: str, source: DataSource) -> Data:
-        folder = model_folder(self._store.folder, source.target)
-        window = find_window(folder, source.window)
+        from treadle.store import predictions  # lazy: 1 ms, only pipelines that read predictions
+
+        folder = predictions.model_folder(self._store.folder, source.target)
+        window = predictions.find_window(folder, source.window)
         if window is None and source.optional:
-            window = empty_window(folder)
+            window = predictions.empty_window(folder)
         if window is None:
             text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
             hint = "predictions are recorded while a model serves; until then run the steps that do not need them"
