@@ -10,18 +10,19 @@ from treadle_steps import graphs, native
 from treadle_steps.served import Served
 
 
-class _Booster(Served):
+class _Format(Served):
+    """A codec over a module with `dump`, `load` and the error that they raise."""
+
     name = ""
     folder = False
-    alone = "treadle_steps.native"
-
-    def accepts(self, value: Any) -> bool:
-        return native.package(value) == self.name
+    alone = ""
+    how: Any = None
+    wrong: type[ValueError] = ValueError
 
     def write(self, value: Any, path: Path) -> None:
         try:
-            path.write_bytes(native.dump(value))
-        except native.NoData as error:
+            path.write_bytes(self.how.dump(value))
+        except self.wrong as error:
             hint = "declare `out: {NAME: {codec: skops}}` or a pickle"
             raise CodecError(f"this model cannot be stored as {self.name}: {error}; {hint}") from None
 
@@ -29,10 +30,10 @@ class _Booster(Served):
         return self.read_model(path.read_bytes(), ())
 
     def read_model(self, data: bytes, trusted: Collection[str]) -> Any:
-        """The model in a file of any origin: there is no code in this format, and nothing to trust."""
+        """The model in a file of any origin: there is no code in these formats, and nothing to trust."""
         try:
-            return native.load(data)
-        except native.NoData as error:
+            return self.how.load(data)
+        except self.wrong as error:
             raise CodecError(str(error)) from None
         except ImportError:
             raise _not_installed(self.name) from None
@@ -42,6 +43,14 @@ class _Booster(Served):
         from treadle_steps.compiled import answer, frame  # noqa: F401  # lazy: only a server
 
         importlib.import_module(self.name)
+
+
+class _Booster(_Format):
+    alone = "treadle_steps.native"
+    how, wrong = native, native.NoData
+
+    def accepts(self, value: Any) -> bool:
+        return native.package(value) == self.name
 
 
 class XGBoostCodec(_Booster):
@@ -58,42 +67,16 @@ class LightGBMCodec(_Booster):
     suffix = ".txt"
 
 
-class OnnxCodec(Served):
+class OnnxCodec(_Format):
     """ONNX models that are whole in one file."""
 
     name = "onnx"
     suffix = ".onnx"
-    folder = False
     alone = "treadle_steps.graphs"
+    how, wrong = graphs, graphs.NoGraph
 
     def accepts(self, value: Any) -> bool:
         return graphs.fits(value)
-
-    def write(self, value: Any, path: Path) -> None:
-        if not graphs.fits(value):
-            raise CodecError(f"codec 'onnx' stores onnx.ModelProto, not {type(value).__name__}")
-        try:
-            path.write_bytes(graphs.dump(value))
-        except graphs.NoGraph as error:
-            raise CodecError(str(error)) from None
-
-    def read(self, path: Path) -> Any:
-        return self.read_model(path.read_bytes(), ())
-
-    def read_model(self, data: bytes, trusted: Collection[str]) -> Any:
-        """The model in a file of any origin: a graph of operations that onnxruntime knows, and nothing to trust."""
-        try:
-            return graphs.load(data)
-        except graphs.NoGraph as error:
-            raise CodecError(str(error)) from None
-        except ImportError:
-            raise _not_installed("onnx") from None
-
-    def prepare(self, compiled: bool) -> None:
-        """Import what answers, in the parent of a server's workers."""
-        from treadle_steps.compiled import answer, frame  # noqa: F401  # lazy: only a server
-
-        importlib.import_module("onnx")
 
 
 def _not_installed(name: str) -> CodecError:

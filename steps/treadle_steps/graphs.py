@@ -23,6 +23,8 @@ def fits(value: Any) -> bool:
 
 def dump(model: Any) -> bytes:
     """The bytes of a file: equal for equal models. Raises NoGraph for one whose weights lie in other files."""
+    if not fits(model):
+        raise NoGraph(f"a {type(model).__name__} is no onnx.ModelProto")
     _need_whole(model)
     return bytes(model.SerializeToString(deterministic=True))
 
