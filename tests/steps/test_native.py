@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from treadle.authoring import CodecError, StepError
 from treadle.plugins import Catalog
+from treadle.testing import check_codec
 from treadle_steps import deploy, evaluate, graphs, native, predict, train
 from treadle_steps.codecs import SkopsCodec
 
@@ -181,6 +182,13 @@ def test_two_processes_give_the_same_bytes() -> None:
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == digests()
+
+
+@pytest.mark.parametrize("name", ["xgboost dart", "lightgbm stopped", "onnx"])
+def test_our_codecs_keep_the_contract(name: str) -> None:
+    pytest.importorskip(name.partition(" ")[0])
+    model = a_graph() if name == "onnx" else models()[name][0]
+    check_codec(Catalog.from_entry_points().codec(name.partition(" ")[0]), model)
 
 
 def ubj() -> bytes:
