@@ -7,8 +7,6 @@ not modified within RACY before it was hashed: a change within the same tick of 
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from stat import S_ISDIR
 
 from treadle import digest as digests
 from treadle.domain.advance import Advance, Tell, silent
@@ -56,16 +54,6 @@ class FileDigests:
             some = names[start : start + MANY]
             marks = ",".join("?" * len(some))
             self._remember(self._database.rows(f"SELECT {COLUMNS} FROM files WHERE path IN ({marks})", some))
-
-    def unlike(self, paths: Iterable[str]) -> set[str]:
-        """Those of these absolute paths where a file stands that is not as it is known, after `foresee`."""
-        found = set()
-        for path in paths:
-            with suppress(OSError):
-                now, known = os.stat(path), self._known.get(path)
-                if (known is None or known[0] != _signature(now)) and not S_ISDIR(now.st_mode):
-                    found.add(path)
-        return found
 
     def digest(self, path: str | os.PathLike[str]) -> str:
         """The digest of one file's content."""
