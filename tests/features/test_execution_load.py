@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.project import Project, a_project, clean_environment
+from support.rights import without_rights
 from treadle.api.project import open_project
 from treadle.store.sweep import verify_all
 
@@ -251,14 +251,9 @@ def test_a_step_that_deletes_its_scratch_folder(project: Project) -> None:
     assert sound(project)
 
 
-def without_rights(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The command as somebody whom permissions bind: the superuser without the right to ignore them."""
-    words = [sys.executable, "-P", "-m", "treadle", *arguments]
-    if os.getuid() == 0:
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            pytest.skip("permissions do not bind the superuser, and there is no setpriv")
-        words = [setpriv, "--bounding-set", "-dac_override,-dac_read_search", *words]
+def bound_by_rights(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command as somebody whom permissions bind."""
+    words = without_rights([sys.executable, "-P", "-m", "treadle", *arguments])
     environment = clean_environment(project.home)
     return subprocess.run(
         words, cwd=project.root, env=environment, capture_output=True, text=True, timeout=60, check=False
@@ -269,12 +264,12 @@ def test_a_project_that_may_not_be_written(project: Project) -> None:
     project.write("work.py", WORK).write("pipeline.yaml", "version: 1\nsteps: {good: {uses: 'work:good'}}\n")
     project.root.chmod(0o555)
     try:
-        result = without_rights(project, "run", "pipeline.yaml")
+        result = bound_by_rights(project, "run", "pipeline.yaml")
         assert result.returncode == 2
         assert "Traceback" not in result.stderr
         assert ".treadle" in result.stderr
         assert "writable" in result.stderr or "ermission" in result.stderr
-        assert without_rights(project, "check", "pipeline.yaml").returncode == 0
+        assert bound_by_rights(project, "check", "pipeline.yaml").returncode == 0
     finally:
         project.root.chmod(0o755)
 
