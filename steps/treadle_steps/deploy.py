@@ -55,8 +55,7 @@ def model(
           in: {model: train, report: evaluate, reference: split.test}
           with: {name: surge-pricing, rollout: {metric: accepted, unit: rider_id}}
     """
-    _need_model(name, model)
-    model = judging.asked(model)
+    model = _usable(name, model)
     features = [str(field) for field in getattr(model, "feature_names_in_", [])]
     kinds: dict[str, str] = dict(getattr(model, "feature_kinds_", {}))
     profile: dict[str, Any] = {}
@@ -111,12 +110,14 @@ def model(
     )
 
 
-def _need_model(name: str, model: Any) -> None:
+def _usable(name: str, model: Any) -> Any:
+    """The model as it is asked; raises StepError for a wrong name and for what predicts nothing."""
     if not NAME.fullmatch(name):
         raise StepError(
             f"the model's name is {name!r}", "use letters, digits, '.', '_' and '-', and begin with no sign"
         )
     judging.need_model(model)
+    return judging.asked(model)
 
 
 def _need_same(model: Any, frame: pd.DataFrame, fields: list[dict[str, Any]]) -> None:
