@@ -107,6 +107,14 @@ def test_tags_are_put_on_and_taken_off(project: Project) -> None:
     assert depths(project, "--tag", "baseline", "--tag", "good") == [4]
     assert project.treadle("runs", "--json").json()[0]["tags"] == ["baseline", "good"]
     assert "baseline good" in project.treadle("runs").stdout
+    for rule, count in {
+        "tag == 'good'": 1,
+        "tag != 'good'": 1,
+        "not tag == 'baseline' or params.depth == 4": 2,
+        "tag == 'bad'": 0,
+    }.items():
+        found = project.treadle("runs", "list", "--json", "--where", rule).json()
+        assert len(found) == count, rule
     assert project.treadle("runs", "tag", "last", "good", "--remove").code == 0
     assert depths(project, "--tag", "good") == []
     gone = project.treadle("runs", "tag", "last", "bseline", "--remove")
@@ -140,6 +148,9 @@ def test_the_export_has_a_row_for_each_run(sweep: Project) -> None:
         (["foo"], "one of list, show, compare, best, tag, export"),
         (["list", "--where", "score.mea < 1"], "did you mean 'score.mae'?"),
         (["list", "--where", "score.mae <"], "this is not an expression"),
+        (["list", "--where", "tag = 'good'"], "two values are compared by ==\n  tag = 'good'\n      ^"),
+        (["list", "--where", "tag == good"], "a text has quotes: 'good'"),
+        (["list", "--where", "tags == 'good'"], "did you mean 'tag'?"),
         (["list", "--limit", "0"], "give a number above 0"),
         (["best"], "takes a metric"),
         (["best", "score.mea"], "did you mean 'score.mae'?"),

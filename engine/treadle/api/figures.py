@@ -13,6 +13,7 @@ from treadle.domain.artifact import Artifact
 from treadle.domain.spec import DataSource
 from treadle.errors import InputError, Problem, TreadleError, did_you_mean, input_error
 from treadle.store.objects import is_folder
+from treadle.store.scratch import place_to_look
 
 SHORTEST = 6  # characters of a digest
 FOREIGN = "parquet"  # the codec that describes tables from outside, too
@@ -84,7 +85,7 @@ def _shown(project: Project, reference: str) -> Iterator[tuple[Path, str]]:
     if artifact is None:
         yield Path(reference), ""
         return
-    folder = os.path.join(project.store.folder, "tmp", f"data-{os.getpid()}-{artifact.digest[:12]}")
+    folder = os.path.join(place_to_look(project.store.folder), f"data-{os.getpid()}-{artifact.digest[:12]}")
     try:
         place = Path(project.store.objects.hand_out(artifact, folder))
         ending = "" if is_folder(artifact) or artifact.codec != FOREIGN else ".parquet"

@@ -160,7 +160,7 @@ def _asked(args: argparse.Namespace) -> list[str]:
 
 
 def _experiments(found: Sequence[Experiment], asked: Sequence[str]) -> str:
-    figures = [name for name in asked if name not in ("status", "pipeline", "seconds")]
+    figures = [name for name in asked if name not in ("status", "pipeline", "seconds", compare.TAG)]
     tagged = ["tags"] if any(one.tags for one in found) else []
     commits = ["commit"] if any(one.run.git for one in found) else []
     head = ("run", "pipeline", "status", "began", "took", *figures, *tagged, *commits, "steps")
