@@ -6,7 +6,7 @@ The waits are those of the tests; every process is real. Each kill takes its kin
 
 controller   `treadle up`
 server       `treadle serve`: its supervisor, a worker, or the model beside it
-trainer      `treadle run`: its scheduler, its nursery or a step, of a run for a model if one goes on, else of the monitors
+trainer      `treadle run`: its scheduler, its nursery or a step, of a run for a model, else of the monitors
 
 Then it waits for a random time, and on until there is such a process. At the end a line says how often each was killed.
 """
