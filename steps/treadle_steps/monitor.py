@@ -165,7 +165,7 @@ def _judge(name: str, before: Reference, now: Source, made: Windows, terms: Term
     """A column's figures in the last window, and its p-values in the last windows that persistence looks at."""
     profile = before.profiles[name]
     counts = psi.count_slices(profile, now.column(name), made.slices, made.order)
-    spread = past.phi(before, name)
+    spread = past.between(before, name, terms.season)
     _, m = terms.persist_prediction if name == terms.prediction else terms.persist
     delta = terms.deltas[name]
     chances = []
@@ -180,7 +180,7 @@ def _judge(name: str, before: Reference, now: Source, made: Windows, terms: Term
         "p_value": chances[-1],
         "p_values": chances,
         "delta": delta,
-        "phi": spread,
+        "phi": psi.overdispersion(against, counts[-1], spread),
         "counts": {"reference": [int(n) for n in against], "current": counts[-1]},
         **_moves(profile, against, counts[-1]),
     }
