@@ -58,18 +58,16 @@ def alarms(setting: Setting, runs: int, overdispersed: bool = True) -> list[list
     for _ in range(runs):
         reference, history, current = month(setting, rng)
         spread = [psi.between_windows(history[c]) if overdispersed else 0.0 for c in range(COLUMNS)]
-        fallen = np.zeros((HOURS, COLUMNS), dtype=bool)
-        for hour in range(HOURS):
-            chances = [
-                psi.p_value(reference[c], current[c, hour], 0.02 if c == 0 else 0.1, spread[c]) for c in range(COLUMNS)
-            ]
-            fallen[hour] = psi.rejected(chances, 0.01)
+        chances = np.array(
+            [psi.p_values(reference[c], current[c], 0.02 if c == 0 else 0.1, spread[c]) for c in range(COLUMNS)]
+        )
+        fallen = np.array([psi.rejected(chances[:, hour].tolist(), 0.01) for hour in range(HOURS)])
         raised = []
         for hour in range(HOURS):
             alarmed = [
                 names[c]
                 for c in range(COLUMNS)
-                if verdict.persists(fallen[: hour + 1, c].tolist(), *((2, 3) if c == 0 else (3, 4)))
+                if verdict.persists(fallen[max(0, hour - 3) : hour + 1, c].tolist(), *((2, 3) if c == 0 else (3, 4)))
             ]
             raised.append(verdict.dataset(alarmed, weight, names[0], 0.3, known=False).raised)
         found.append(raised)

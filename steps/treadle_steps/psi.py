@@ -140,27 +140,33 @@ def p_value(reference: Any, current: Any, delta: float, between: float = 0.0) ->
     1 + g, g = n_e between. Matched in mean and variance (Satterthwaite; Rao and Scott 1984, second order) that is
     c χ² with ν degrees, c = (B − 1 + 2g + g²) / (B − 1 + g), ν = (B − 1 + g) / c: p = 1 − F(n_e PSI / c; ν, n_e δ / c).
     """
+    return float(p_values(reference, current, delta, between))
+
+
+def p_values(reference: Any, current: Any, delta: float, between: float = 0.0) -> Any:
+    """`p_value` of many windows: rows of `current`, and of `reference` where each has its own."""
     from scipy.special import chndtr  # lazy: 0.3 s that counting alone spares
 
     r, c = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
     effective, degrees = _size(r, c)
-    if not effective or degrees < 1:
-        return 1.0
     more = effective * between
-    scale = (degrees + 2 * more + more * more) / (degrees + more)
-    return float(1 - chndtr(effective * index(r, c) / scale, (degrees + more) / scale, effective * delta / scale))
+    free = np.maximum(degrees, 1)
+    scale = (free + 2 * more + more * more) / (free + more)
+    distance = effective * parts(r, c).sum(axis=-1)
+    found = 1 - chndtr(distance / scale, (free + more) / scale, effective * delta / scale)
+    return np.where((effective > 0) & (degrees > 0), found, 1.0)
 
 
 def overdispersion(reference: Any, current: Any, between: float) -> float:
     """φ: how much more such a window differs than independent rows would, without any drift."""
     effective, degrees = _size(np.asarray(reference, dtype=float), np.asarray(current, dtype=float))
-    return 1 + effective * between / degrees if degrees > 0 else 1.0
+    return float(1 + effective * between / max(1, degrees))
 
 
-def _size(r: Any, c: Any) -> tuple[float, int]:
+def _size(r: Any, c: Any) -> tuple[Any, Any]:
     """n_e = n m / (n + m) and B − 1 of two counts."""
-    n, m = float(r.sum()), float(c.sum())
-    return (n * m / (n + m) if n and m else 0.0), int(((r + c) > 0).sum()) - 1
+    n, m = r.sum(axis=-1), c.sum(axis=-1)
+    return n * m / np.maximum(n + m, 1), ((r + c) > 0).sum(axis=-1) - 1
 
 
 def between_windows(windows: Any, cells: Any = None) -> float:
