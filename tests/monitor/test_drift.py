@@ -1,6 +1,7 @@
 """Vectors, windows and persistence, false alarms by simulation, and the page."""
 
 import importlib
+import sys
 import xml.dom.minidom
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,10 @@ import pytest
 
 from support.sources import ROOT
 from treadle.authoring import StepError
-from treadle_steps import detectors, monitor, psi, verdict, windows
+from treadle.code import DictMemo, Project
+from treadle.load import load_pipeline
+from treadle.plugins import Catalog
+from treadle_steps import detectors, monitor, psi, spans, verdict, windows
 
 EVEN = [1000] * 10
 
@@ -239,6 +243,38 @@ def test_the_page_is_one_file_that_says_each_verdict() -> None:
     assert "prefers-color-scheme:dark" in page
     svg = page[page.index("<svg") : page.index("</svg>") + 6]
     assert len(xml.dom.minidom.parseString(svg).getElementsByTagName("rect")) == 20
+
+
+MISTAKES = {
+    "window: ⟦soon⟧": "no duration",
+    "window: ⟦0s⟧": "no length",
+    "lateness: ⟦5 minutes⟧": "such as 15m",
+    "persist: ⟦5/4⟧": "not k of m windows",
+    "method: ⟦kss⟧": "mean 'ks'",
+    "fdr: ⟦3⟧": "no rate",
+    "delta: ⟦0.0⟧": "no effect",
+    "rolling: ⟦a week⟧": "no duration",
+}
+
+
+@pytest.mark.parametrize("marked", MISTAKES)
+def test_check_tells_a_wrong_parameter_at_its_place(marked: str, tmp_path: Path) -> None:
+    """No step has run: `up` would find it an hour later, `run` after whatever comes before the monitor."""
+    head = "version: 1\nname: p\ndata: {d: {path: d}}\nsteps:\n  a:\n    uses: monitor.drift\n"
+    head += "    in: {reference: data.d, current: data.d}\n"
+    before, _, rest = f"    with: {{{marked}}}".partition("⟦")
+    token, _, after = rest.partition("⟧")
+    (tmp_path / "d").touch()
+    (tmp_path / "p.yaml").write_text(f"{head}{before}{token}{after}\n", encoding="utf-8")
+    catalog, code = Catalog.from_entry_points(), Project(str(tmp_path), DictMemo(), sys.path)
+    [found] = load_pipeline("p.yaml", str(tmp_path), catalog, code).problems
+    assert found.where is not None
+    assert (found.code, found.where.line, found.where.column) == ("refused-value", 8, len(before) + 1)
+    assert MISTAKES[marked] in f"{found.text} {found.hint}"
+
+
+def test_spans_of_several_units() -> None:
+    assert [spans.seconds(text, "x") for text in ("90s", "1h30m", "250ms", "1.5h", 7)] == [90, 5400, 0.25, 5400, 7]
 
 
 @pytest.fixture
