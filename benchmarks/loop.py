@@ -5,6 +5,7 @@ python benchmarks/loop.py units                what one unit costs a rollout, by
 python benchmarks/loop.py story [good|bad] [FOLDER]    the story of examples/surge_pricing, timed; FOLDER keeps it
 """
 
+import gc
 import os
 import sys
 import tempfile
@@ -89,6 +90,7 @@ def units(count: int = 100_000) -> None:
 def logged(count: int = 50_000, together: int = 8) -> None:
     """Units from the bytes of the log to the verdict: a thousand requests of twelve features and their outcomes at a
     time, `together` in a frame, are read from segments, joined, put in order and judged."""
+    from treadle.api.collector import paused
     from treadle.control.evidence import RolloutLog
     from treadle.document.rollout import resolve
     from treadle.domain.loop import KeptRollout
@@ -101,25 +103,27 @@ def logged(count: int = 50_000, together: int = 8) -> None:
     state = RolloutState(phase="deciding", opened=0.0)
     moved = Rollout(rollout_id="r", model="m", champion=1, challenger=2, challenger_digest="", spec=spec, state=state)
     log = RolloutLog(KeptRollout(rollout=moved))
-    read = taken = judged = 0.0
+    read = taken = judged = whole = 0.0
     with tempfile.TemporaryDirectory() as folder:
         tail = Tail(folder, 0.0)
         for start in record(folder, count, together):
-            before = time.process_time()
-            added = tail.read()
-            read += time.process_time() - before
-            before = time.process_time()
-            log.add(added)
-            evidence = log.evidence(moved)
-            taken += time.process_time() - before
-            before = time.process_time()
-            moved, _ = machine.advance(moved, evidence, 100.0 + start / 1000)
-            judged += time.process_time() - before
+            began = time.process_time()
+            with paused():  # as `up` ticks
+                added = tail.read()
+                have = time.process_time()
+                log.add(added)
+                evidence = log.evidence(moved)
+                known = time.process_time()
+                moved, _ = machine.advance(moved, evidence, 100.0 + start / 1000)
+                done = time.process_time()
+            gc.collect(0)  # what waited meanwhile
+            whole += time.process_time() - began
+            read, taken, judged = read + have - began, taken + known - have, judged + done - known
         tail.close()
     units = moved.state.trials["(primary)"].sums.n
     assert units > 0.9 * count
     parts = (("reading the log", read), ("joining, order", taken), ("judging", judged))
-    for name, spent in (*parts, ("all of it, from the log's bytes on", read + taken + judged)):
+    for name, spent in (*parts, ("all of it, from the log's bytes on", whole)):
         print(f"| {name} | {1e6 * spent / units:.1f} µs | {units / spent:,.0f} |")
 
 
