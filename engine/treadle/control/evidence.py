@@ -6,7 +6,6 @@ that is of the server: a controller whose clock is wrong still judges every unit
 """
 
 from bisect import insort
-from collections.abc import Sequence
 from operator import attrgetter
 
 from msgspec import Struct
@@ -24,9 +23,10 @@ ARMS = {"champion": CHAMPION, "challenger": CHALLENGER}
 DAY = 86400.0
 TIES = 1 << 20  # units that may be assigned in the same microsecond
 ONE = ((0, 0),)  # place and row of a request of one row
+NAMED = ("", 0)  # the row of an outcome that names its unit
 ASKED = attrgetter("at", "request_id", "arm", "positions")
 CAME = attrgetter("received", "at", "request_id", "row", "unit", "metric")
-Row = tuple[str, int]  # a request and a row of it; ("", 0) for an outcome that names its unit
+Row = tuple[str, int]  # a request and a row of it
 
 
 class Tally(Struct, gc=False):
@@ -57,8 +57,8 @@ class RolloutLog:
         self._waiting: list[Prediction] = []
         self._late: list[Outcome] = []
         self._units: dict[str, Tally | None] = {}  # None: judged
-        self._owners: dict[Row, str] = {}  # the unit of each row whose outcome may still come
-        self._heirs: dict[Row, list[str]] = {}  # units whose requests had an id that was taken, in turn
+        self._owners: dict[Row, Tally] = {}  # the unit of each row whose outcome may still come
+        self._heirs: dict[Row, list[Tally]] = {}  # units whose requests had an id that was taken, in turn
         self._due: list[tuple[float, str]] = []  # (assigned, unit), sorted
         self._assigned = [0, 0]
         self._ready: list[Unit] = []
@@ -135,8 +135,8 @@ class RolloutLog:
                 self._enrol((assigned, unit), tally)
             key = (record.request_id, row)
             tally.rows.append(key)
-            if self._owners.setdefault(key, unit) != unit:
-                self._heirs.setdefault(key, []).append(unit)
+            if self._owners.setdefault(key, tally) is not tally:
+                self._heirs.setdefault(key, []).append(tally)
 
     def _enrol(self, entry: tuple[float, str], tally: Tally) -> None:
         if self._due and entry < self._due[-1]:
@@ -147,23 +147,21 @@ class RolloutLog:
             self._assigned[tally.arm] += 1
 
     def _join(self, outcome: Outcome) -> None:
-        """Keep an outcome with its unit, which still waits for it; of repeated ones the latest."""
-        value, received = outcome.value, outcome.received
-        key = ("", 0) if outcome.unit else (outcome.request_id, outcome.row)
-        tally = self._waits(outcome.unit or self._owners.get(key, ""), received)
-        if tally is None and key in self._heirs:
-            tally = next((found for unit in self._heirs[key] if (found := self._waits(unit, received))), None)
+        """Keep an outcome with its unit, if it is in time for it; of repeated ones the latest."""
+        value, received, maturity = outcome.value, outcome.received, self._maturity
+        if outcome.unit:
+            key, tally = NAMED, self._units.get(outcome.unit)
+        else:
+            key = (outcome.request_id, outcome.row)
+            tally = self._owners.get(key)
+        if tally is not None and received > tally.assigned + maturity:
+            tally = next((one for one in self._heirs.get(key, ()) if received <= one.assigned + maturity), None)
         if tally is None or isinstance(value, str):
             return
         place, new = (outcome.metric, key), (outcome.at, float(value))
         known = tally.values.setdefault(place, new)
         if known is not new and known[0] <= outcome.at:
             tally.values[place] = new
-
-    def _waits(self, unit: str, received: float) -> Tally | None:
-        """What is known of a unit, if an outcome that came then is in time for it."""
-        tally = self._units.get(unit)
-        return tally if tally is not None and received <= tally.assigned + self._maturity else None
 
     def _mature(self, settled: float) -> None:
         """Units whose outcome is final, in the order of assignment; equals are ordered by name."""
@@ -186,21 +184,20 @@ class RolloutLog:
                 if (value := _mean(tally, limited)) is not None:
                     self._limits.judge(limited, assigned, tally.arm, value)
             self._units[name] = None  # the name stays, so that it is not taken for a new one
-            self._forget(tally.rows, name)
+            self._forget(tally)
         del self._due[:count]
 
-    def _forget(self, rows: Sequence[Row], unit: str) -> None:
+    def _forget(self, tally: Tally) -> None:
         """A judged unit needs no outcomes: its rows fall to those who claimed them after it."""
         owners, heirs = self._owners, self._heirs
         if not heirs:  # nearly always: no row was claimed twice
-            for row in rows:
+            for row in tally.rows:
                 owners.pop(row, None)
             return
-        for row in rows:
-            if owners.get(row) == unit or unit in heirs.get(row, ()):
-                left = [one for one in (owners.pop(row), *heirs.pop(row, ())) if one != unit]
-                owners.update({row: left[0]} if left else {})
-                heirs.update({row: left[1:]} if left[1:] else {})
+        for row in tally.rows:
+            left = [one for one in (owners.pop(row, tally), *heirs.pop(row, ())) if one is not tally]
+            owners.update({row: left[0]} if left else {})
+            heirs.update({row: left[1:]} if left[1:] else {})
 
 
 def _mean(tally: Tally, metric: str) -> float | None:

@@ -1,7 +1,7 @@
 """Evidence into sums: each unit once, mature, in the order of assignment; each guardrail window once."""
 
 from collections.abc import Iterable
-from math import inf, isfinite
+from math import isfinite
 from operator import attrgetter
 
 from msgspec import structs
@@ -89,10 +89,10 @@ def _judge(
     against: dict[str, Null],
     seen: list[tuple[Unit, float]],
 ) -> RolloutState:
-    low, high = (-inf, inf) if terms.continuous else (terms.low, terms.high)
-    wrong = next((value for _, value in seen if not (low <= value <= high and isfinite(value))), None)
-    if wrong is not None:
-        text = f"{terms.metric} of a unit is {wrong:g}, outside [{terms.low:g}, {terms.high:g}]"
+    low, high = terms.low, terms.high
+    wrong = [value for _, value in seen if not (isfinite(value) if terms.continuous else low <= value <= high)]
+    if wrong:
+        text = f"{terms.metric} of a unit is {wrong[0]:g}, outside [{terms.low:g}, {terms.high:g}]"
         return structs.replace(state, unfit=f"{text}: declare its `range`, or `kind: continuous`")
     outcomes = _scaled(seen, terms)
     trial = betting.judge(state.trials.get(name, Trial()), against, outcomes, bounded=not terms.continuous)
