@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.cached import FILES, copied, fates, made, reasons, runs
-from support.project import Project
+from support.project import Project, a_project
 
 Edit = Callable[[Project], object]
 
@@ -243,6 +243,28 @@ def test_a_file_that_a_parameter_names_is_looked_at_though_the_last_run_had_noth
     result = project.treadle(*run, "--json", env={"TOKEN": "t"})
     assert {event["step"] for event in result.events() if event["event"] == "step_started"} == {"configured"}
     assert "file conf/rates.txt changed" in result.stdout
+
+
+def test_a_file_by_its_whole_path_counts_inside_the_project_and_not_outside(tmp_path: Path) -> None:
+    project = a_project(tmp_path)
+    outside, inside = tmp_path / "outside.txt", project.root / "inside.txt"
+    project.write("work.py", "def read(*, paths: list) -> str:\n    return ''.join(open(p).read() for p in paths)\n")
+    project.write(
+        "whole.yaml",
+        f"""\
+        version: 1
+        name: whole
+        steps:
+          function: {{uses: work:read, with: {{paths: [{outside}, {inside}]}}}}
+          command: {{run: "cat {outside} {inside} > {{out.text}}", out: {{text: text.txt}}}}
+        """,
+    )
+    for number, (changed, ran) in enumerate([(None, 2), (outside, 0), (inside, 2)]):
+        for path in [changed] if changed else [outside, inside]:
+            path.write_text(f"{number}\n")
+        result = project.treadle("run", "whole.yaml", "--json")
+        assert result.code == 0, result.stderr
+        assert sum(event["event"] == "step_started" for event in result.events()) == ran, changed
 
 
 def test_what_the_copy_says_the_command_line_does(project: Project) -> None:

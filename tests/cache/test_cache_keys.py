@@ -62,25 +62,25 @@ def test_equal_parameters_have_equal_keys(pair: tuple[Any, Any]) -> None:
 
 
 def test_a_key_is_the_digest_of_its_manifest() -> None:
-    code = keys.code({"code m:f": "1", "code file a": "2", "command": "x"}, {"numpy": "2.0"})
+    code = keys.Code({"code m:f": "1", "code file a": "2", "command": "x"}, {"numpy": "2.0"})
     for given in ({}, {"environment": "off"}, {"code_version": "3"}, {"params": {"a": 1}, "env": {"B": "c"}}):
         made = keys.step_key(planned(**given), code, {"i": "d"})
         assert keys.digest(made.parts) == made.digest
-    alone = keys.step_key(planned(), keys.code({}, {}), {})
+    alone = keys.step_key(planned(), keys.Code({}, {}), {})
     assert keys.digest(alone.parts) == alone.digest
 
 
 def test_a_known_key_is_taken_for_the_very_same_manifest_and_no_other() -> None:
-    code = keys.code({"code m:f": "1"}, {"numpy": "2.0"})
+    code = keys.Code({"code m:f": "1"}, {"numpy": "2.0"})
     made = keys.step_key(planned(params={"a": 1}), code, {"i": "d"})
     assert keys.step_key(planned(params={"a": 1}), code, {"i": "d"}, known=made) is made
     others = [
         (planned(params={"a": 1.0}), code, {"i": "d"}),
         (planned(params={"a": 1}, env={"B": "c"}), code, {"i": "d"}),
         (planned(params={"a": 1}), code, {"i": "e"}),
-        (planned(params={"a": 1}), keys.code({"code m:f": "2"}, {"numpy": "2.0"}), {"i": "d"}),
-        (planned(params={"a": 1}), keys.code({"code m:f": "1"}, {"numpy": "2.1"}), {"i": "d"}),
-        (planned(params={"a": 1}), keys.code({}, {}), {"i": "d"}),
+        (planned(params={"a": 1}), keys.Code({"code m:f": "2"}, {"numpy": "2.0"}), {"i": "d"}),
+        (planned(params={"a": 1}), keys.Code({"code m:f": "1"}, {"numpy": "2.1"}), {"i": "d"}),
+        (planned(params={"a": 1}), keys.Code({}, {}), {"i": "d"}),
     ]
     for other in others:
         assert keys.step_key(*other, known=made) == keys.step_key(*other)
@@ -94,7 +94,7 @@ def test_what_never_counts() -> None:
     one = planned(params={"a": 1, "n": 1}, no_key=("n",), secrets=("TOKEN",))
     two = planned(id="t", params={"n": 9, "a": 1}, no_key=("n",), timeout=5.0, priority=3, stage="x")
     assert key(one) == key(two)
-    parts = keys.step_key(one, keys.code({}, {}), {}).parts
+    parts = keys.step_key(one, keys.Code({}, {}), {}).parts
     assert "TOKEN" not in repr(parts)
     assert "param n" not in parts
 

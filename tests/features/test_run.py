@@ -109,6 +109,26 @@ def test_going_back_is_a_hit(chain: Project) -> None:
     assert set(run(chain, "-p", "n=3").values()) == {"hit"}
 
 
+def test_what_changed_begins_before_all_else_is_decided(project: Project) -> None:
+    project.write(
+        "work.py", "def read(f: Path) -> str:\n    return f.read_text()\ndef last(x: str) -> int:\n    return 1\n"
+    )
+    project.write("work.py", "from pathlib import Path\n" + (project.root / "work.py").read_text())
+    count = 120
+    steps = "".join(f"  s{n}: {{uses: work:read, in: {{f: data.f{n}}}}}\n" for n in range(count))
+    data = "".join(f"  f{n}: {{path: data/{n}.txt}}\n" for n in range(count))
+    after = f"  after: {{uses: work:last, in: {{x: s{count - 1}}}}}\n"
+    for number in range(count):
+        project.write(f"data/{number}.txt", "one\n")
+    (project.root / "many.yaml").write_text(f"version: 1\nname: many\ndata:\n{data}steps:\n{steps}{after}")
+    time.sleep(2.1)  # from now on the times of files are trusted
+    assert project.treadle("run", "many.yaml", "--executor", "inline").code == 0
+    project.write(f"data/{count - 1}.txt", "two\n")
+    events = [event["event"] for event in project.treadle("run", "many.yaml", "--json").events()]
+    assert events.count("step_started") == 2
+    assert events[: events.index("step_started")].count("step_cached") < 30
+
+
 def test_the_reason_names_what_changed(chain: Project) -> None:
     run(chain)
     result = chain.treadle("run", "pipeline.yaml", "-p", "n=4")

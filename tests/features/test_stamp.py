@@ -60,12 +60,12 @@ ENV = {"WORD": "hello"}
 WORDS = ("pipeline.yaml", "-q")
 LOOP = """
 import os, sys
-from treadle.cli.again import ANSWERED, again
+from treadle.cli.again import again
 from treadle.cli.main import command
 for root in sys.stdin.read().split("\\n"):
     os.chdir(root)
     if sys.argv[1] == "again":
-        print(again(sys.argv[2:]) == ANSWERED)
+        print(again(sys.argv[2:]))
     else:
         assert command(sys.argv[1:]) == 0, root
 """

@@ -55,7 +55,7 @@ def planned(**given: Any) -> PlannedStep:
 
 def key(step: PlannedStep, inputs: dict[str, str] | None = None, parts: dict[str, str] | None = None) -> str:
     """The key of a step on a Python that is always the same."""
-    made = keys.step_key(step, keys.code(parts or {"code m:f": "abc"}, {"pandas": "2.2.0"}), inputs or {})
+    made = keys.step_key(step, keys.Code(parts or {"code m:f": "abc"}, {"pandas": "2.2.0"}), inputs or {})
     return keys.digest({**made.parts, "python": "3.0"} if "python" in made.parts else made.parts)
 
 

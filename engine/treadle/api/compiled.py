@@ -8,9 +8,10 @@ from msgspec import DecodeError, Struct, msgpack, structs
 
 from treadle.api.collector import paused
 from treadle.api.project import Project, inside
-from treadle.code import MAIN, CodeError
+from treadle.code import CodeError
 from treadle.digest import of_bytes, of_value
 from treadle.domain.plan import Plan, PlannedStep
+from treadle.domain.signature import MAIN
 from treadle.domain.spec import Caching
 from treadle.domain.task import INLINE
 from treadle.environment import variable

@@ -93,8 +93,9 @@ def run(
     locked = _as_locked(project, made, wanted) if wanted.locked else None
     project.store.results.preload(made.pipeline)
     machine = machine_for(project, made, wanted, nursery)
-    early = asked is not None and stamping.drop(project, asked)
-    with _warmed(machine, early) as warm:
+    if asked is not None:
+        stamping.drop(project, asked)
+    with _warmed(machine, early=nursery is not None) as warm:
         finished = walk(project, made, warm, selection, notify, known_as)
     if locked is not None:
         from treadle.run.locked import unequal  # lazy: only with a lock

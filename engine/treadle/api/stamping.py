@@ -7,6 +7,7 @@ whatever this room does not know about, it refuses.
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct, msgpack
 
@@ -82,16 +83,10 @@ def keep(project: Project, plan: Plan, finished: RunRecord, asked: Asked, variab
     return True
 
 
-def drop(project: Project, asked: Asked) -> bool:
-    """Remove the stamp that did not answer. True if there was one: something has changed since, so something may run.
-
-    That is known before anything is decided, and the worker pool can get ready meanwhile.
-    """
-    try:
+def drop(project: Project, asked: Asked) -> None:
+    """Remove the stamp that did not answer."""
+    with suppress(OSError):
         os.unlink(os.path.join(project.store.plans.folder, name(asked.words, asked.folder)))
-    except OSError:
-        return False
-    return True
 
 
 def _settled(project: Project, plan: Plan, finished: RunRecord) -> bool:

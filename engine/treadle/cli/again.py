@@ -18,29 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-ANSWERED, CHANGED, UNKNOWN = "answered", "changed", "unknown"
-
-
-def again(words: "Sequence[str]") -> str:
-    """Answer `treadle run WORDS` from its stamp, and record the run.
-
-    Where that cannot be done it is CHANGED, when the last such run had nothing to do and something differs since, or
-    UNKNOWN.
-    """
+def again(words: "Sequence[str]") -> bool:
+    """Answer `treadle run WORDS` from its stamp, and record the run; False where that cannot be done."""
     started = time.time()
     try:
         found = stamp.read(words, os.getcwd())
         if found is None:
-            return UNKNOWN
+            return False
         if any(variable(name) != value for name, value in found.variables.items()) or not stamp.stands(found, started):
-            return CHANGED
+            return False
         own, finished = run_id(started), time.time()
         if not stamp.record(found, (own, started, finished, commit(found.root))):
-            return CHANGED
+            return False
     except (OSError, ValueError, EOFError, TypeError):  # unreadable, or no stamp of ours
-        return UNKNOWN
+        return False
     coloured = sys.stdout.isatty() and not variable("NO_COLOR")
     shown = [] if "-q" in words or "--quiet" in words else found.tables
     blocks = [render(head, rows, coloured) for head, rows in shown]
     print("\n\n".join([*blocks, last_line("ok", found.fates, finished - started, own)]))
-    return ANSWERED
+    return True

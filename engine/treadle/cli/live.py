@@ -1,7 +1,6 @@
 """Lines at the end of a terminal that are drawn again and again, and never wider than it."""
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -81,7 +80,9 @@ def width_of(stream: TextIO) -> int:
     try:
         return max(20, os.get_terminal_size(stream.fileno()).columns or 80) - 1
     except (OSError, ValueError):
-        return shutil.get_terminal_size((80, 24)).columns - 1
+        from shutil import get_terminal_size  # lazy: 2 ms, only where there is no terminal
+
+        return get_terminal_size((80, 24)).columns - 1
 
 
 def bar(done: int, total: int, length: int = BAR) -> str:

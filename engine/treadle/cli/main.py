@@ -41,6 +41,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollout": ("treadle.cli.rollout", "pause, resume, abort or approve a rollout"),
     "schema": ("treadle.cli.schema", "print a published JSON Schema"),
 }
+MANY = 20_000  # objects made between two looks for garbage: a run keeps most of what it makes
+ASIDE = frozenset(("-h", "--help", "--executor"))  # words after which steps run elsewhere, or not at all
 
 
 def command(argv: "Sequence[str]") -> int:
@@ -59,19 +61,22 @@ def command(argv: "Sequence[str]") -> int:
         return 2
     nursery = None
     if name == "run":
-        from treadle.cli.again import ANSWERED, CHANGED, again  # lazy: only where there may be nothing to do
+        from treadle.cli.again import again  # lazy: only where there may be nothing to do
 
-        answer = again(argv[1:])
-        if answer == ANSWERED:
+        if again(argv[1:]):
             return 0
-        nursery = _nursery() if answer == CHANGED else None
-    from importlib import import_module  # lazy: with nothing to do there is no command to load
+        nursery = _nursery(argv[1:])
+    import gc  # lazy: with nothing to do there is no command to load
+    from importlib import import_module  # lazy: likewise
 
     import treadle.lean  # noqa: F401  # lazy: msgspec, 40 ms that --version and a run with nothing to do spare
 
     module = import_module(COMMANDS[name][0])
     from treadle.cli.parser import parser  # lazy: argparse, 6 ms that --version and a run with nothing to do spare
 
+    gc.freeze()
+    gc.set_threshold(MANY)
+    gc.enable()  # which `lean` has turned off
     options = parser(name, module.__doc__)
     module.add_arguments(options)
     try:
@@ -85,8 +90,10 @@ def command(argv: "Sequence[str]") -> int:
     return _guarded(module.run, args)
 
 
-def _nursery() -> "Started":
-    """Steps may have to run: what forks them gets ready while that is found out."""
+def _nursery(words: "Sequence[str]") -> "Started | None":
+    """Steps will most likely have to run: what forks them gets ready while that is found out."""
+    if not any(map(os.path.isfile, words)) or not ASIDE.isdisjoint(words):
+        return None
     from treadle.executors.start import start  # lazy: only where something has changed
     from treadle.run import PERFORM  # lazy: likewise
 

@@ -54,7 +54,9 @@ class Progress:
         self._live.close()
 
     def _take(self, event: events.Event) -> None:
-        if isinstance(event, events.RunStarted):
+        if isinstance(event, events.StepCached):  # most of them, most of the time
+            self._end(event.step, "hit")
+        elif isinstance(event, events.RunStarted):
             self._total, self.stages = event.steps, event.stages
         elif isinstance(event, events.RunProgress):
             self._end_at = None if event.remaining is None else time.monotonic() + event.remaining
@@ -62,8 +64,6 @@ class Progress:
             self._start(event)
         elif isinstance(event, events.StepFinished):
             self._end(event.step, "run")
-        elif isinstance(event, events.StepCached):
-            self._end(event.step, "hit")
         elif isinstance(event, events.StepSkipped):
             self._end(event.step, "skip")
         elif isinstance(event, events.StepFailed):

@@ -2,12 +2,11 @@
 
 from treadle.code.annotation import accepts, checked_by, culprit, plain, takes
 from treadle.code.closure import Closure
-from treadle.code.files import MAIN, Memo
+from treadle.code.files import Memo
 from treadle.code.modules import CodeError, UnknownName
 from treadle.code.project import DictMemo, Project
 
 __all__ = [
-    "MAIN",
     "Closure",
     "CodeError",
     "DictMemo",

@@ -12,6 +12,9 @@ from treadle.code.files import Files
 from treadle.code.graph import Graph
 from treadle.code.resolve import Node
 
+PLACEHOLDER = re.compile(r"\{(in|out|params)\.[^{}]+\}")
+SUBTLE = re.compile(r"""['"\\]|[^\S \t\r\n]""")  # quotes, and blanks that are none to a shell
+
 
 class Closure(Struct, frozen=True):
     """What a step's code is made of.
@@ -81,36 +84,41 @@ def watched(graph: Graph, nodes: Mapping[str, Node], files: Files) -> set[str]:
 def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]], Graph]) -> Closure:
     """The closure of a shell command: the files that it names, its Python scripts and modules with all they reach."""
     text, words = _split(template)
+    if "-m" not in words and not any(map(files.named, words)):
+        return Closure({"command": text})
     whole = Closure({})
     opened: set[str] = set()
     for before, word in zip(("", *words), words, strict=False):
         graph: Graph | None = None
+        path = files.inside(word, "")
         if before == "-m" and all(part.isidentifier() for part in word.split(".")):
             graph, module = graph_of((files.root,)), word
-        elif not files.named(word):
+        elif path is None or not files.named(word):
             continue
-        elif word.endswith(".py"):
-            folder = os.path.dirname(os.path.join(files.root, word))
+        elif path.endswith(".py"):
+            folder = os.path.dirname(os.path.join(files.root, path))
             graph = graph_of(tuple(dict.fromkeys((folder, files.root))))
-            module = os.path.basename(word)[:-3]
+            module = os.path.basename(path)[:-3]
         else:
-            opened.add(os.path.normpath(word))
+            opened.add(path)
         if graph is not None and graph.modules.find(module) is not None:
             closure = gather(graph, graph.reach([f"{module}:*"]))
             clashes = {name for name, digest in closure.parts.items() if whole.parts.get(name, digest) != digest}
-            whole += Closure({f"{n} ({word})" if n in clashes else n: d for n, d in closure.parts.items()})
+            whole += Closure({f"{n} ({path})" if n in clashes else n: d for n, d in closure.parts.items()})
             whole += structs.replace(closure, parts={})
     return whole + Closure({"command": text}, opened=tuple(sorted(opened)))
 
 
 @lru_cache(maxsize=4096)
-def _split(template: str) -> tuple[str, tuple[str, ...]]:
-    """A command with a word for each placeholder, and its words; to split takes longer than all else about it."""
-    text = re.sub(r"\{(in|out|params)\.[^{}]+\}", "x", template)
+def _split(template: str) -> tuple[str, list[str]]:
+    """A command with a word for each placeholder, and its words."""
+    text = PLACEHOLDER.sub("x", template)
+    if SUBTLE.search(text) is None:
+        return text, text.split()  # what shlex says, in a fiftieth of the time
     try:
-        return text, tuple(shlex.split(text, comments=False))
+        return text, shlex.split(text, comments=False)
     except ValueError:
-        return text, tuple(text.split())
+        return text, text.split()
 
 
 def _all(found: Iterable[Iterable[str]]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Sequence
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import DecodeError, Struct, msgpack
@@ -14,11 +15,11 @@ from msgspec import DecodeError, Struct, msgpack
 from treadle.code import modules
 from treadle.code.summary import Summary
 from treadle.digest import of_bytes
+from treadle.domain.signature import MAIN
 
 if TYPE_CHECKING:
     from treadle.code.live import Main
 
-MAIN = "__main__"
 FORMAT = "2"  # of summaries and of what is derived from them; a change makes them be found anew, and no key differ
 AT_REST = 2_000_000_000  # nanoseconds: what changed later than this before it was read may change again unseen
 LONG = 2_000  # characters from which on a source text is compressed
@@ -123,15 +124,18 @@ class Files:
         return self._summaries[path]
 
     def inside(self, text: str, home: str) -> str | None:
-        """A literal path relative to the project's root; None when it leads out of it."""
-        base = home if text.startswith("@") else self.root
-        path = os.path.normpath(os.path.join(base, text.lstrip("@").lstrip("/")))
+        """A path, from the root or after `@` from `home`, as seen from the project's root; None when outside."""
+        if "/" not in text and text[:1] not in ("", "@", "."):
+            return text  # nearly all words of commands
+        base, path = (home, text.lstrip("@").lstrip("/")) if text.startswith("@") else (self.root, text)
+        path = os.path.normpath(os.path.join(base, path))
         return path[len(self.root) + 1 :] if path.startswith(self.root + os.sep) else None
 
     def named(self, word: str) -> bool:
         """Whether a word of a command names a file of the project."""
         if word not in self._words:
-            self._words[word] = self.inside(word, "") is not None and self.is_file(word)
+            path = self.inside(word, "")
+            self._words[word] = path is not None and self.is_file(path)
         return self._words[word]
 
     def file(self, text: str) -> str | None:
@@ -142,8 +146,12 @@ class Files:
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""
         path = os.path.join(self.root, relative)
-        self._note(path)
-        return os.path.isfile(path)
+        try:
+            mode = os.stat(path).st_mode
+        except (OSError, ValueError):
+            mode = 0
+        self.looked.setdefault(path, mode != 0)
+        return S_ISREG(mode)
 
     def is_folder(self, path: str) -> bool:
         """Whether there is such a folder."""

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from treadle.code import modules
 from treadle.code.closure import Closure, gather, of_command, watched
-from treadle.code.files import MAIN, Files, Memo, unpacked
+from treadle.code.files import Files, Memo, unpacked
 from treadle.code.followed import Followed
 from treadle.code.graph import Graph
 from treadle.code.library import Libraries
 from treadle.code.modules import CodeError
 from treadle.code.shelf import keep, kept
 from treadle.digest import of_value
-from treadle.domain.signature import Signature
+from treadle.domain.signature import MAIN, Signature
 
 if TYPE_CHECKING:
     import ast

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from treadle.domain.location import Location
 
+MAIN = "__main__"  # the module of what the program that runs the pipeline defines itself
 CONTEXT = "ctx"  # the argument that is neither input nor parameter: what a step tells while it runs
 
 

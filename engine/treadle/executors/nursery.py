@@ -431,8 +431,8 @@ def main() -> None:
     import faulthandler  # lazy: only this process and its children, into whose log it writes
 
     faulthandler.enable()
-    gc.collect()
     gc.freeze()
+    gc.enable()  # which `lean` has turned off
     nursery = Nursery(channel, function, order.slots)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

@@ -1,7 +1,6 @@
 """Tasks on their way: the executors, what each task holds of the machine, and what has ended."""
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 
@@ -131,7 +130,9 @@ class Dispatch:
             try:
                 _remove(folder)
             except OSError:  # not there, or a step has left something odd in it
-                shutil.rmtree(folder, ignore_errors=True)
+                from shutil import rmtree  # lazy: 2 ms, for what is odd
+
+                rmtree(folder, ignore_errors=True)
 
 
 def _remove(folder: str) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Set
 
 from msgspec import structs
 
-from treadle.code import MAIN, Project
+from treadle.code import Project
 from treadle.domain import run as record
 from treadle.domain.artifact import Artifact
 from treadle.domain.event import StepCached, StepFailed, StepFinished, StepRetried
 from treadle.domain.model import ModelVersion
 from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.run import Items, RunRecord, StepRecord
+from treadle.domain.signature import MAIN
 from treadle.domain.task import Failure, Outcome, Usage
 from treadle.errors import CodecError
 from treadle.run import gate
@@ -35,9 +36,9 @@ class Ends:
         self.metrics: dict[str, dict[str, float]] = {}
         self.steps = {step.id: step for step in plan.steps}
         self.seconds = store.results.durations(plan.pipeline)
-        self.schedule = Schedule(plan, self.seconds)
         self.pace = Pace(plan, self.seconds)
         self.decider = Decider(plan, store, project, forced, journal.run.started)
+        self.schedule = Schedule(plan, self.seconds, self.decider.likely())
         own = any(step.call.startswith(f"{MAIN}:") for step in plan.steps)
         self.tasks = Tasks(store, project.root, journal.run.run_id, project.program() if own else "")
         self.decisions: dict[str, Decision] = {}  # of the steps that run

@@ -6,7 +6,6 @@ Foreach.begin           the list's elements; those whose result is known are hit
 └── outputs             the list of what they made, in the order of the elements
 """
 
-import shutil
 from collections.abc import Sequence
 
 from treadle.digest import of_value
@@ -98,7 +97,9 @@ class Foreach:
         ended: Sequence[ItemOutcome] = outcome.items
         if outcome.failure is not None:
             ended = ended_items(task.scratch)
-        shutil.rmtree(task.scratch, ignore_errors=True)
+        from shutil import rmtree  # lazy: 2 ms, only for steps with items
+
+        rmtree(task.scratch, ignore_errors=True)
         self._use(outcome.usage)
         self._record(ended, changed)
         left = [item.index for item in task.items[len(ended) :]]

@@ -5,10 +5,9 @@ No run id, time, host, absolute path or pipeline name goes into a key.
 
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from itertools import islice
 from typing import Any
-
-from msgspec import Struct
 
 from treadle.digest import of_value
 from treadle.domain.artifact import StepKey
@@ -19,22 +18,25 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 SHOWN = 200  # characters of a parameter's value that a manifest keeps as they are
 
 
-class Code(Struct, frozen=True):
-    """The code of a step and what it imports, as parts of its manifest, with their digest.
+class Code:
+    """The code of a step and what it imports, as parts of its manifest; digested once, however many steps share it.
 
-    `parts` maps `code NAME` to digests, `libraries` a distribution to its version.
+    `parts` maps `code NAME` to digests, `libraries` a `library NAME` to its version.
     """
 
-    parts: Mapping[str, str]
-    libraries: Mapping[str, str]
-    digest: str
-    libraries_digest: str
+    def __init__(self, parts: Mapping[str, str], versions: Mapping[str, str]) -> None:
+        self.parts = parts
+        self.libraries = {f"library {name}": version for name, version in versions.items()}
 
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the parts, empty when there are none."""
+        return of_value(dict(self.parts)) if self.parts else ""
 
-def code(parts: Mapping[str, str], libraries: Mapping[str, str]) -> Code:
-    """The code of a step; digested once, however many steps share it."""
-    named = {f"library {name}": version for name, version in libraries.items()}
-    return Code(parts, named, of_value(dict(parts)) if parts else "", of_value(named) if named else "")
+    @cached_property
+    def libraries_digest(self) -> str:
+        """The digest of the libraries, empty when there are none."""
+        return of_value(self.libraries) if self.libraries else ""
 
 
 def step_key(

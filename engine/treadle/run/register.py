@@ -1,7 +1,6 @@
 """From a step that returned a model's card to the version that goes into the registry."""
 
 import time
-from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import ValidationError, convert, structs
@@ -127,6 +126,8 @@ def draft(run: RunRecord, done: StepRecord, model: Artifact, store: Store, now: 
 
 def _form(text: str | None, objects: Objects) -> Artifact | None:
     """The compiled form that a card carries as text, stored under its digest."""
+    from base64 import b64decode  # lazy: only for a model that was compiled
+
     return objects.add_bytes(b64decode(text, validate=True), FORM) if text else None
 
 

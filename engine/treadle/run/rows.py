@@ -37,7 +37,10 @@ def _grouped(run: RunRecord, stages: Mapping[str, str]) -> list[Table]:
     """A row per group; then the steps that matter by themselves: failures, gates that did not hold, the slowest."""
     groups: dict[str, Group] = {}
     for step in run.steps.values():
-        group = groups.setdefault(group_of(step.id, stages), Group(group_of(step.id, stages)))
+        name = group_of(step.id, stages)
+        group = groups.get(name)
+        if group is None:
+            groups[name] = group = Group(name)
         group.fates[step.fate] += 1
         group.seconds += step.seconds
     shown = largest(groups.values(), GROUPS)

@@ -2,7 +2,7 @@
 
 run_plan
 └── until the schedule is over:
-    ├── Schedule.take                       what may run next (pure)
+    ├── Schedule.take                       what may run next, some at a time (pure)
     ├── _decide: if, gather, Decider.decide hit, run or skip, with the reason
     ├── _submit                             a task per miss, batches of items, as far as slots and resources go
     ├── Dispatch.wait                       the only place that blocks
@@ -35,6 +35,7 @@ from treadle.run.tasks import inputs_of
 from treadle.run.tracks import OFTEN, Tracks
 from treadle.store import Store
 
+SOME = 25  # steps that are decided between two looks at those that run
 RENEW = 20.0  # seconds after which leases are renewed while nothing happens
 POLL = 0.05  # seconds between looks at a result that another run is making
 
@@ -77,7 +78,9 @@ def run_plan(
         except BaseException:
             runner.close(record.FAILED)
             raise
-        return runner.close(status)
+        ended = runner.close(status)
+        ends.decider.keep(ended.steps)
+        return ended
 
 
 class _Runner:
@@ -113,10 +116,10 @@ class _Runner:
         while not self.ends.schedule.over:
             self.interrupts.check()
             self.ends.schedule.wake(self.journal.steady())
-            for name in self.ends.schedule.take():
+            for name in self.ends.schedule.take(SOME):
                 self._decide(self.ends.steps[name])
             self._submit()
-            self.ends.flush(self.dispatch.used or self.ends.schedule.over)
+            self.ends.flush(not self.ends.schedule.more and (self.dispatch.used or self.ends.schedule.over))
             self._tell_progress()
             if self.ends.schedule.over:
                 break
@@ -290,9 +293,12 @@ class _Runner:
             timeout = min(timeout, POLL)
         if self.tracks:
             timeout = min(timeout, OFTEN)
+        if self.ends.schedule.more:
+            timeout = 0.0
         with self.interrupts.waiting():
             ended = self.dispatch.wait(timeout)
-        self.ends.decider.look_anew()
+        if ended:
+            self.ends.decider.look_anew()
         for task, outcome in ended:
             self._outcome(task, outcome)
         self.tracks.tell()

@@ -5,7 +5,7 @@ failed or skipped. What depends on a failed or skipped step is skipped at once, 
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
@@ -43,9 +43,12 @@ class Again(Struct, frozen=True):
 
 
 class Schedule:
-    """The state of every step; `weights` are seconds from past runs, for the critical path."""
+    """The state of every step; `weights` are seconds from past runs, for the critical path.
 
-    def __init__(self, plan: Plan, weights: Mapping[str, float]) -> None:
+    `likely` are steps that will most likely run: they are taken first, with what they need and what needs them.
+    """
+
+    def __init__(self, plan: Plan, weights: Mapping[str, float], likely: Iterable[str] = ()) -> None:
         self._steps: dict[str, PlannedStep] = {step.id: step for step in plan.steps}
         self._needs = {s.id: [n for n in s.needs if n in self._steps] for s in plan.steps}
         self._below: dict[str, list[str]] = {step.id: [] for step in plan.steps}
@@ -58,7 +61,8 @@ class Schedule:
         self.attempts: dict[str, int] = dict.fromkeys(self._steps, 0)
         self._open = len(self._steps)
         self._paused: list[tuple[float, str]] = []
-        self._ready: list[tuple[tuple[float, float, int], str]] = []
+        self._first = _closed(_closed(set(likely), self._below), self._needs)
+        self._ready: list[tuple[bool, tuple[float, float, int], str]] = []
         for step, left in self._left.items():
             if not left:
                 self._make_ready(step)
@@ -68,11 +72,16 @@ class Schedule:
     def over(self) -> bool:
         return not self._open
 
-    def take(self) -> list[str]:
-        """All ready steps, the most urgent first; they are the caller's until it reports back."""
-        taken = []
-        while self._ready:
-            _, step = heappop(self._ready)
+    @property
+    def more(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._ready)
+
+    def take(self, most: int | None = None) -> list[str]:
+        """The ready steps, or so many of them, the most urgent first; they are the caller's until it reports back."""
+        taken: list[str] = []
+        while self._ready and len(taken) != most:
+            _, _, step = heappop(self._ready)
             if self.state[step] == READY:
                 self.state[step] = TAKEN
                 taken.append(step)
@@ -162,7 +171,7 @@ class Schedule:
 
     def _make_ready(self, step: str) -> None:
         self.state[step] = READY
-        heappush(self._ready, (self.rank[step], step))
+        heappush(self._ready, (step not in self._first, self.rank[step], step))
 
     def _end(self, step: str, state: str) -> None:
         if self.state[step] not in ENDED:
@@ -187,6 +196,16 @@ def worth_repeating(failure: Failure, when: tuple[str | int, ...]) -> bool:
         return True
     kind = "error" if failure.kind == "exit" else failure.kind
     return kind in when or failure.code in when
+
+
+def _closed(found: set[str], edges: Mapping[str, list[str]]) -> set[str]:
+    """These steps and all that the edges lead to."""
+    todo = list(found)
+    while todo:
+        new = [step for step in edges[todo.pop()] if step not in found]
+        found.update(new)
+        todo += new
+    return found
 
 
 def _ranks(

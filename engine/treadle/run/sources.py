@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from treadle.digest import of_bytes
@@ -12,10 +13,10 @@ from treadle.errors import InputError, input_error
 from treadle.store import Data, Store
 from treadle.store.cards import card_bytes, put_card
 from treadle.store.data import absent_data
-from treadle.store.predictions import Window, empty_window, find_window, model_folder
 
 if TYPE_CHECKING:
     from treadle.store.mlflow import Tracked
+    from treadle.store.predictions import Window
     from treadle.store.remote import Remote
 
 
@@ -67,6 +68,15 @@ class Sources:
         """Whether the files of an entry are not what they were; windows and cards are copies, and never change."""
         return name not in self._windows and name not in self._cards and self._store.files.changed(self.data(name))
 
+    def digests(self, names: Iterable[str] | None = None) -> dict[str, str]:
+        """The digests of these entries, or of those looked at so far, as far as they are files of the user's."""
+        found = {}
+        for name in list(self._data) if names is None else names:
+            if self._plan.data[name].kind == "path":
+                with suppress(InputError):
+                    found[name] = self.data(name).digest
+        return found
+
     def _foresee(self) -> None:
         """Most entries are a file each; what is known of them is read in one go."""
         targets = [source.target for source in self._plan.data.values() if source.kind == "path"]
@@ -83,10 +93,12 @@ class Sources:
         return self._store.files.data(self._root, source)
 
     def _window(self, name: str, source: DataSource) -> Data:
-        folder = model_folder(self._store.folder, source.target)
-        window = find_window(folder, source.window)
+        from treadle.store import predictions  # lazy: 1 ms, only pipelines that read predictions
+
+        folder = predictions.model_folder(self._store.folder, source.target)
+        window = predictions.find_window(folder, source.window)
         if window is None and source.optional:
-            window = empty_window(folder)
+            window = predictions.empty_window(folder)
         if window is None:
             text = f"data '{name}' reads the predictions of '{source.target}', but none are recorded here"
             hint = "predictions are recorded while a model serves; until then run the steps that do not need them"

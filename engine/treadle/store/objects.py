@@ -6,7 +6,6 @@ that what stands under a digest is whole whenever the process dies. What proves 
 """
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from msgspec.json import Decoder, Encoder
 from treadle import digest as digests
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError
-from treadle.store import planting, tree
+from treadle.store import tree
 from treadle.store.database import make_folder, os_failure
 from treadle.store.scratch import sync_folder, temporary
 
@@ -45,7 +44,9 @@ class Objects:
         part = _part(self._state)
         try:
             if not (give and _link(os.fspath(path), part)):
-                shutil.copyfile(path, part)
+                from shutil import copyfile  # lazy: 2 ms, only for what cannot be linked
+
+                copyfile(path, part)
             return self._take(part, digests.of_file(part), os.stat(part).st_size, codec, name)
         except BaseException as error:
             _drop(part)
@@ -108,7 +109,7 @@ class Objects:
         """Where an object stands, or would stand; raises CodecError for what is no digest."""
         if len(digest) != 64 or not digest.isalnum():
             raise CodecError(f"'{digest[:80]}' is not a digest")
-        return os.path.join(self.folder, digest[:2], digest[2:])
+        return f"{self.folder}/{digest[:2]}/{digest[2:]}"
 
     def has(self, artifact: Artifact) -> bool:
         """Whether everything that an artifact consists of is there, with the right sizes; content is not read."""
@@ -167,6 +168,8 @@ class Objects:
         Objects are read-only; the superuser, whom that does not stop, gets copies of all but large files,
         and executables are copies for everyone. A folder's own folders are real, so files can be added.
         """
+        from treadle.store import planting  # lazy: shutil, 2 ms, only where content goes back into files
+
         name = artifact.name.removesuffix("/") or artifact.digest
         if not tree.safe(name) or "/" in name:
             raise CodecError(f"'{name}' is not the name of a file")
@@ -184,6 +187,8 @@ class Objects:
 
     def restore(self, artifact: Artifact, target: str | os.PathLike[str]) -> None:
         """Put a real copy of an artifact at `target`, whole or not at all; nothing is written where it is already."""
+        from treadle.store import planting  # lazy: shutil, 2 ms, only where content goes back into files
+
         place = os.path.abspath(target)
         try:
             if planting.stands_at(artifact, is_folder(artifact), place):

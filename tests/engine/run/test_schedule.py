@@ -34,6 +34,19 @@ def test_the_longest_path_goes_first() -> None:
     assert schedule.take() == ["long", "short"]
 
 
+def test_what_will_likely_run_is_taken_first_with_all_that_it_needs_and_that_needs_it() -> None:
+    needs = {"a": [], "b": [], "c": [], "changed": ["b"], "beside": ["c"], "after": ["changed", "beside"], "end": ["a"]}
+    schedule = Schedule(plan(**needs), {"end": 9.0}, ["changed"])
+    order: list[str] = []
+    while not schedule.over:
+        assert schedule.more
+        (step,) = schedule.take(1)
+        order.append(step)
+        schedule.finish(step)
+    assert order.index("a") == 5, order  # though its path is the longest
+    assert not schedule.more
+
+
 def test_a_failure_skips_all_below_and_nothing_else() -> None:
     schedule = Schedule(plan(a=[], b=["a"], c=["b"], d=[]), {})
     schedule.take()
