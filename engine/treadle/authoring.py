@@ -116,13 +116,14 @@ class Formed(Protocol):
 
 
 class Takes(NamedTuple):
-    """Marks a parameter that names a class or function: `estimator: Annotated[str, Takes("params")]`.
+    """Marks a parameter that names a class or function: `estimator: Annotated[str, Takes("params", "space")]`.
 
-    `parameter` is the one with its arguments. `check` reads the signature of what is named, where its package is
-    installed, and refuses a wrong name or argument; nothing is imported for that.
+    `parameter` is the one with its arguments, `tried` one with values to try for them. `check` reads the signature of
+    what is named, where its package is installed, and refuses a wrong name or argument; nothing is imported for that.
     """
 
     parameter: str
+    tried: str = ""
 
 
 class Checked(NamedTuple):

@@ -53,7 +53,7 @@ class ParquetCodec:
         try:
             parquet.write_table(tables.to_arrow(value), path, compression="zstd", compression_level=1)
         except (pa.ArrowException, ValueError, TypeError) as error:
-            raise CodecError(f"this table cannot be stored as Parquet: {error}") from None
+            raise CodecError(tables.why_not(value) or f"this table cannot be stored as Parquet: {error}") from None
 
     def read(self, path: Path) -> Any:
         from treadle_steps import tables  # lazy: only a worker that reads a table

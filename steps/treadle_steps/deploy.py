@@ -46,13 +46,15 @@ def model(
     of event times, the counts of its windows go with it: they say how much windows differ without any drift.
     Raises StepError for a name that cannot be part of a path, for a rollout key that is not known, and when the
     reference lacks a feature or the model answers it differently column by column.
+
+    Example:
+
+        deploy:
+          uses: deploy.model
+          in: {model: train, report: evaluate, reference: split.test}
+          with: {name: surge-pricing, rollout: {metric: accepted, unit: rider_id}}
     """
-    if not NAME.fullmatch(name):
-        raise StepError(
-            f"the model's name is {name!r}", "use letters, digits, '.', '_' and '-', and begin with no sign"
-        )
-    if not hasattr(model, "predict"):
-        raise StepError(f"the model is a {type(model).__name__}, which predicts nothing", "in: {model: a train step}")
+    _need_model(name, model)
     features = [str(field) for field in getattr(model, "feature_names_in_", [])]
     kinds: dict[str, str] = dict(getattr(model, "feature_kinds_", {}))
     profile: dict[str, Any] = {}
@@ -105,6 +107,15 @@ def model(
         },
         **facts,
     )
+
+
+def _need_model(name: str, model: Any) -> None:
+    if not NAME.fullmatch(name):
+        raise StepError(
+            f"the model's name is {name!r}", "use letters, digits, '.', '_' and '-', and begin with no sign"
+        )
+    if not hasattr(model, "predict"):
+        raise StepError(f"the model is a {type(model).__name__}, which predicts nothing", "in: {model: a train step}")
 
 
 def _need_same(model: Any, frame: pd.DataFrame, fields: list[dict[str, Any]]) -> None:

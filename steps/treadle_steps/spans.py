@@ -4,8 +4,6 @@
 """
 
 import re
-from difflib import get_close_matches
-from importlib.metadata import entry_points
 from typing import Any
 
 from treadle.authoring import Mistake, StepError
@@ -35,6 +33,8 @@ def k_of_m(text: str, what: str) -> tuple[int, int]:
 
 def detectors() -> list[str]:
     """The names of the detectors that are installed."""
+    from importlib.metadata import entry_points  # lazy: 15 ms that a check without `method:` spares
+
     return sorted({entry.name for entry in entry_points(group=DETECTORS)} | {DEFAULT})
 
 
@@ -78,6 +78,6 @@ def method(value: Any) -> list[Mistake]:
     known = detectors()
     if value in known:
         return []
-    close = get_close_matches(str(value)[:100], known, n=1, cutoff=0.6)
-    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-    return [Mistake((), f"no detector is called '{value}'", hint)]
+    from treadle_steps.words import suggestion  # lazy: difflib, which only a mistake needs
+
+    return [Mistake((), f"no detector is called '{value}'", suggestion(str(value), known))]

@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from treadle.authoring import CodecError
+from treadle.authoring import CodecError, StepError
+from treadle_steps.refusals import need_usable
 
 SERIES = b"treadle.series"  # marks a file whose one column was a series; its value is the series' name
 
@@ -28,6 +29,25 @@ def to_arrow(value: Any) -> pa.Table:
         plain = isinstance(value.index, pd.RangeIndex) and value.index.equals(pd.RangeIndex(len(value)))
         return pa.Table.from_pandas(value, preserve_index=not plain)
     return value if isinstance(value, pa.Table) else value.to_arrow()
+
+
+def why_not(value: Any) -> str:
+    """Why a table of pandas is none that Parquet stores, with the column and what to do; "" where it does not show."""
+    if not isinstance(value, pd.DataFrame):
+        return ""
+    twice = value.columns[value.columns.duplicated()]
+    if len(twice):
+        return f"the table has the column '{twice[0]}' more than once\nrename one of them"
+    for name in value.columns:
+        try:
+            pa.array(value[name], from_pandas=True)
+        except (pa.ArrowException, ValueError, TypeError) as error:
+            try:
+                need_usable(value[name], "column")
+            except StepError as refused:
+                return str(refused)
+            return f"column '{name}' cannot be stored as Parquet: {error}"
+    return ""
 
 
 def read(path: Path) -> pd.DataFrame | pd.Series:

@@ -104,6 +104,8 @@ class Results:
 
     def forget(self, *keys: str) -> None:
         """Drop the results of these keys."""
+        if not keys:
+            return  # where nothing may be written, that can be said all the same
 
         def drop() -> None:
             self._database.change_many("DELETE FROM results WHERE key = ?", [(key,) for key in keys])
