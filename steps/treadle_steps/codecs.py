@@ -4,11 +4,13 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from treadle.authoring import CodecError
+from treadle_steps import native
+from treadle_steps.served import Served
 
 # What scikit-learn's own models are made of, though skops does not list it: plain holders of data and its own checks.
 HARMLESS = (
@@ -102,8 +104,8 @@ class NpyCodec:
         return np.load(path, allow_pickle=False)
 
 
-class SkopsCodec:
-    """Estimators of scikit-learn, and of others with its base class, through skops.
+class SkopsCodec(Served):
+    """Estimators of scikit-learn, and of others with its base class, through skops; boosters have formats of their own.
 
     Only artifacts that a run recorded here made reach `read`, and their digest was proved; the types
     that such a file names are trusted for that reason, and for no other.
@@ -114,7 +116,8 @@ class SkopsCodec:
     folder = False
 
     def accepts(self, value: Any) -> bool:
-        return any(n.startswith("sklearn.base.") and n.endswith(".BaseEstimator") for n in _full_names(value))
+        estimator = any(n.startswith("sklearn.base.") and n.endswith(".BaseEstimator") for n in _full_names(value))
+        return estimator and not native.package(value)
 
     def write(self, value: Any, path: Path) -> None:
         from skops import io as skops  # lazy: only a worker that has a model
@@ -153,17 +156,6 @@ class SkopsCodec:
             from skops import io  # noqa: F401  # lazy: only a server that has no compiled form
 
             from treadle_steps.compiled import build, frame  # noqa: F401  # lazy: only a server that has no compiled form
-
-    def predictor(
-        self, read: Callable[[], Any], card: Mapping[str, Any], example: Sequence[Mapping[str, Any]], form: bytes
-    ) -> Any:
-        """What answers for a model: compiled where that was proved, else the model itself."""
-        from treadle_steps.compiled import answer  # lazy: only a worker that serves a model
-
-        try:
-            return answer.predictor(read, card, example, form)
-        except ValueError as error:
-            raise CodecError(str(error)) from None
 
 
 def _names(value: Any) -> set[str]:

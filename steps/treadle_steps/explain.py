@@ -57,6 +57,7 @@ def shap(
     except ImportError:
         raise StepError("shap is not installed", "pip install 'treadle[shap]'") from None
     judging.need_model(model)
+    model = judging.asked(model)
     if min(rows, background_rows) < 1:
         raise StepError(f"rows is {rows} and background_rows is {background_rows}", "give at least 1 of each")
     frame = table(data)

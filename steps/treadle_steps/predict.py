@@ -57,6 +57,7 @@ def batch(
           save: {predictions: predictions.parquet}
     """
     judging.need_model(model)
+    model = judging.asked(model)
     if chunk < 1:
         raise StepError(f"chunk is {chunk}", "give the number of rows that fit into memory")
     if chances and not hasattr(model, "predict_proba"):
