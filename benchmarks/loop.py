@@ -5,11 +5,14 @@ python benchmarks/loop.py units                what one unit costs a rollout, by
 python benchmarks/loop.py story [good|bad] [FOLDER]    the story of examples/surge_pricing, timed; FOLDER keeps it
 """
 
+import gc
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from struct import pack
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,35 +87,69 @@ def units(count: int = 100_000) -> None:
         print(f"| {name} | {1e6 * spent / count:.1f} µs | {count / spent:,.0f} |")
 
 
-def logged(count: int = 50_000) -> None:
-    """Predictions and outcomes as they come from the log, a thousand at a time, into units that are judged."""
+def logged(count: int = 50_000, together: int = 8) -> None:
+    """Units from the bytes of the log to the verdict: a thousand requests of twelve features and their outcomes at a
+    time, `together` in a frame, are read from segments, joined, put in order and judged."""
+    from treadle.api.collector import paused
     from treadle.control.evidence import RolloutLog
     from treadle.document.rollout import resolve
     from treadle.domain.loop import KeptRollout
     from treadle.domain.rollout import Rollout, RolloutState
-    from treadle.domain.serving import Outcome, Prediction
     from treadle.rollout import machine
-    from treadle.store.predictions import Added
+    from treadle.store.predictions import Tail
 
     spec = resolve({"metric": "bought", "maturity": "1s", "steps": [{"enrol": 1, "until": "decided"}]})
     spec = structs.replace(spec, limits=structs.replace(spec.limits, min_units=10 * count, max_units=100 * count))
     state = RolloutState(phase="deciding", opened=0.0)
     moved = Rollout(rollout_id="r", model="m", champion=1, challenger=2, challenger_digest="", spec=spec, state=state)
     log = RolloutLog(KeptRollout(rollout=moved))
-    spent = 0.0
+    read = taken = judged = whole = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        tail = Tail(folder, 0.0)
+        for start in record(folder, count, together):
+            began = time.process_time()
+            with paused():  # as `up` ticks
+                added = tail.read()
+                have = time.process_time()
+                log.add(added)
+                evidence = log.evidence(moved)
+                known = time.process_time()
+                moved, _ = machine.advance(moved, evidence, 100.0 + start / 1000)
+                done = time.process_time()
+            gc.collect(0)  # what waited meanwhile
+            whole += time.process_time() - began
+            read, taken, judged = read + have - began, taken + known - have, judged + done - known
+        tail.close()
+    units = moved.state.trials["(primary)"].sums.n
+    assert units > 0.9 * count
+    parts = (("reading the log", read), ("joining, order", taken), ("judging", judged))
+    for name, spent in (*parts, ("all of it, from the log's bytes on", whole)):
+        print(f"| {name} | {1e6 * spent / units:.1f} µs | {units / spent:,.0f} |")
+
+
+def record(folder: str, count: int, together: int) -> Iterator[int]:
+    """Write requests of twelve features and their outcomes into the log by the thousand; the number of the first."""
+    from treadle.domain.serving import Outcome, Prediction
+    from treadle.store.predictions import OUTCOMES, PREDICTIONS, SegmentWriter
+    from treadle.store.predictions.segments import Answers, Results
+
+    answers, results = SegmentWriter(folder, PREDICTIONS), SegmentWriter(folder, OUTCOMES)
     for start in range(0, count, 1000):
-        predictions, outcomes = [], []
-        for n in range(start, start + 1000):
-            at, arm = 100.0 + n / 1000, n % 2
-            name = ("champion", "challenger")[arm]
-            predictions.append(Prediction(f"r{n}", at, 1 + arm, name, [f"u{n}"], 0.5, 0.001, 200, 1, {}, [1.0]))
-            outcomes.append(Outcome("bought", n % 7 == 0, at + 0.5, at + 0.5, f"r{n}"))
-        before = time.process_time()
-        log.add(Added(predictions, outcomes))
-        moved, _ = machine.advance(moved, log.evidence(moved), 100.0 + start / 1000)
-        spent += time.process_time() - before
-    judged = moved.state.trials["(primary)"].sums.n
-    print(f"| the log with it: predictions, outcomes, order | {1e6 * spent / judged:.1f} µs | {judged / spent:,.0f} |")
+        for first in range(start, start + 1000, together):
+            predictions, outcomes = [], []
+            for n in range(first, min(first + together, start + 1000)):
+                at, arm, features = 100.0 + n / 1000, n % 2, pack("<12d", *range(n, n + 12))
+                name, request = ("champion", "challenger")[arm], f"{n:032x}"
+                served = Prediction(
+                    request, at, 1 + arm, name, [f"rider-{n}"], 0.5, 0.001, 200, 1, features, pack("<d", n)
+                )
+                predictions.append(served)
+                outcomes.append(Outcome("bought", n % 7 == 0, at + 0.5, at + 0.5, request))
+            answers.append(Answers(predictions), 100.0)
+            results.append(Results(outcomes), 100.0)
+        yield start
+    answers.close()
+    results.close()
 
 
 def tell(kind: str, folder: str) -> None:

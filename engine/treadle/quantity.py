@@ -2,7 +2,7 @@
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$"
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
-SHARE_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
+SHARE_PATTERN = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$"
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {unit: 1000**power for power, unit in enumerate(("B", "KB", "MB", "GB", "TB"))} | {
@@ -39,7 +39,7 @@ def share(value: str | int | float) -> float:
     """A share between 0 and 1 of `0.2` or `20%`; ValueError otherwise."""
     if isinstance(value, str):
         if not _matches(SHARE_PATTERN, value):
-            raise ValueError(f"'{value}' is not a share: write 0.2 or 20%")
+            raise ValueError(f"'{value}' is not a share: between 0 and 1, or 0% and 100%")
         number = float(value[:-1]) / 100
     else:
         number = float(value)

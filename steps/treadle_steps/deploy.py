@@ -19,7 +19,7 @@ from treadle_steps.estimators import final
 from treadle_steps.reference import past_windows
 from treadle_steps.refusals import kind_of, need_columns, need_usable, table
 from treadle_steps.rollout import checked
-from treadle_steps.windows import seconds
+from treadle_steps.spans import seconds
 
 NEEDED = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes a part of a URL and of a path
@@ -36,7 +36,7 @@ def model(
     name: str,
     rollout: Annotated[dict[str, Any] | None, Checked("treadle_steps.rollout:mistakes")] = None,
     at: str | None = None,
-    window: str = "1h",
+    window: Annotated[str, Checked("treadle_steps.spans:length")] = "1h",
 ) -> ModelCard:
     """Register a model under a name, with its signature, metrics, requirements, profile and rollout.
 

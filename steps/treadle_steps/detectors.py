@@ -13,29 +13,23 @@ import numpy as np
 import pandas as pd
 
 from treadle.authoring import StepError
-from treadle_steps import psi
+from treadle_steps import psi, spans
 from treadle_steps.refusals import is_moment, is_number
 
 Found = dict[str, float]
 Detector = Callable[[pd.Series, pd.Series], Found]
-GROUP = "treadle.detectors"
 ROUNDS = 200  # permutations behind a p-value that has no formula
 SAMPLE = 2000  # rows of either side that a permutation shuffles
 
 
-def names() -> list[str]:
-    """The detectors that are installed."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)} | {"psi_min_effect"})
-
-
 def load(name: str) -> Detector:
     """The detector of that name; raises StepError when nothing installed offers it."""
-    for entry in entry_points(group=GROUP):
+    for entry in entry_points(group=spans.DETECTORS):
         if entry.name == name:
             module, _, attribute = entry.value.partition(":")
             found: Detector = getattr(import_module(module), attribute)
             return found
-    raise StepError(f"no detector is called '{name}'", "known: " + ", ".join(names()))
+    raise StepError(f"no detector is called '{name}'", "known: " + ", ".join(spans.detectors()))
 
 
 def psi_min_effect(reference: pd.Series, current: pd.Series) -> Found:

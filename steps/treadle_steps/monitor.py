@@ -1,15 +1,15 @@
 """Compare what arrives now with what the model was accepted on."""
 
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
-from treadle.authoring import StepError
-from treadle_steps import detectors, psi, verdict
+from treadle.authoring import Checked, StepError
+from treadle_steps import detectors, psi, spans, verdict
 from treadle_steps import reference as past
 from treadle_steps.drift_page import render
 from treadle_steps.reference import Reference
 from treadle_steps.refusals import is_moment, is_number, one_of
 from treadle_steps.source import Source, need, open_source
-from treadle_steps.windows import Windows, cut, seconds, stamps
+from treadle_steps.windows import Windows, cut, stamps
 from treadle_steps.words import suggestion
 
 MOVED = 3  # bins named in the report of a column
@@ -56,22 +56,22 @@ def drift(
     *,
     columns: list[str] | None = None,
     exclude: list[str] | None = None,
-    method: str = "psi_min_effect",
-    delta: float = 0.1,
+    method: Annotated[str, Checked("treadle_steps.spans:method")] = "psi_min_effect",
+    delta: Annotated[float, Checked("treadle_steps.spans:effect")] = 0.1,
     deltas: dict[str, float] | None = None,
-    fdr: float = 0.01,
+    fdr: Annotated[float, Checked("treadle_steps.spans:rate")] = 0.01,
     min_rows: int = 100,
     at: str | None = None,
-    window: str = "1h",
-    lateness: str = "0s",
-    persist: str = "3/4",
+    window: Annotated[str, Checked("treadle_steps.spans:length")] = "1h",
+    lateness: Annotated[str, Checked("treadle_steps.spans:span")] = "0s",
+    persist: Annotated[str, Checked("treadle_steps.spans:persistence")] = "3/4",
     prediction: str | None = None,
-    persist_prediction: str = "2/3",
+    persist_prediction: Annotated[str, Checked("treadle_steps.spans:persistence")] = "2/3",
     importance: dict[str, float] | None = None,
     alarm_share: float = 0.3,
     season: Literal["auto", "week", "off"] = "auto",
-    rolling: str | None = None,
-    lag: str = "1d",
+    rolling: Annotated[str | None, Checked("treadle_steps.spans:length")] = None,
+    lag: Annotated[str, Checked("treadle_steps.spans:span")] = "1d",
 ) -> Drift:
     """Test for each column whether its PSI against the reference is above `delta`, at a false discovery rate.
 
@@ -103,16 +103,16 @@ def drift(
     chosen, skipped = _choose(before, now, columns, [*(exclude or []), *never])
     limits = _limits(chosen, delta, deltas or {}, prediction)
     whole = Windows(None, [slice(0, now.rows)], [0.0], [0.0], 0)
-    made = whole if at is None else cut(stamps(now.column(at)), every, seconds(lateness, "lateness"), min_rows)
+    made = whole if at is None else cut(stamps(now.column(at)), every, spans.seconds(lateness, "lateness"), min_rows)
     terms = Terms(
         limits,
         fdr,
         min_rows,
-        verdict.k_of_m(persist, "persist") if at else (1, 1),
-        verdict.k_of_m(persist_prediction, "persist_prediction") if at else (1, 1),
+        spans.k_of_m(persist, "persist") if at else (1, 1),
+        spans.k_of_m(persist_prediction, "persist_prediction") if at else (1, 1),
         prediction,
         season == "week" or (season == "auto" and past.seasonal(before, every)),
-        None if rolling is None else (seconds(rolling, "rolling"), seconds(lag, "lag")),
+        None if rolling is None else (spans.seconds(rolling, "rolling"), spans.seconds(lag, "lag")),
     )
     judged = {name: _judge(name, before, now, made, terms) for name in chosen} if made.slices else {}
     if method != "psi_min_effect" and judged:
@@ -133,7 +133,7 @@ def drift(
 
 
 def _length(window: str) -> float:
-    every = seconds(window, "window")
+    every = spans.seconds(window, "window")
     if not every:
         raise StepError("window is 0", "give a length, such as 1h")
     return every
@@ -168,7 +168,7 @@ def _spans(made: Windows) -> list[dict[str, float]]:
 
 
 def _check(fdr: float, delta: float, method: str, season: str) -> None:
-    one_of(method, detectors.names(), "method")
+    one_of(method, spans.detectors(), "method")
     one_of(season, ("auto", "week", "off"), "season")
     if not 0 < fdr < 1 or not delta > 0:
         raise StepError(f"fdr is {fdr} and delta is {delta}", "fdr is between 0 and 1, such as 0.01; delta above 0")
@@ -178,7 +178,7 @@ def _judge(name: str, before: Reference, now: Source, made: Windows, terms: Term
     """A column's figures in the last window, and its p-values in the last windows that persistence looks at."""
     profile = before.profiles[name]
     counts = psi.count_slices(profile, now.column(name), made.slices, made.order)
-    spread = past.phi(before, name)
+    spread = past.between(before, name, terms.season)
     _, m = terms.persist_prediction if name == terms.prediction else terms.persist
     delta = terms.deltas[name]
     chances = []
@@ -193,7 +193,7 @@ def _judge(name: str, before: Reference, now: Source, made: Windows, terms: Term
         "p_value": chances[-1],
         "p_values": chances,
         "delta": delta,
-        "phi": spread,
+        "phi": psi.overdispersion(against, counts[-1], spread),
         "counts": {"reference": [int(n) for n in against], "current": counts[-1]},
         **_moves(profile, against, counts[-1]),
     }

@@ -1,14 +1,15 @@
 """How good is the model now? Judged on cohorts whose outcomes are final, by a bet against "as good as before"."""
 
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
 
-from treadle.authoring import StepError
+from treadle.authoring import Checked, StepError
 from treadle_steps.reference import opened
 from treadle_steps.refusals import need_columns, one_of, table
-from treadle_steps.windows import seconds, stamps
+from treadle_steps.spans import seconds
+from treadle_steps.windows import stamps
 
 LOSSES = ("absolute", "squared", "log", "error")
 PRIOR = 20.0  # rows that the bet's first estimates are worth
@@ -43,10 +44,10 @@ def performance(
     loss: Literal["absolute", "squared", "log", "error"] = "absolute",
     range: list[float] | None = None,
     tolerance: float = 0.1,
-    alpha: float = 0.01,
-    delay: str = "0s",
-    window: str = "1h",
-    detect_within: str = "7d",
+    alpha: Annotated[float, Checked("treadle_steps.spans:rate")] = 0.01,
+    delay: Annotated[str, Checked("treadle_steps.spans:span")] = "0s",
+    window: Annotated[str, Checked("treadle_steps.spans:length")] = "1h",
+    detect_within: Annotated[str, Checked("treadle_steps.spans:length")] = "7d",
     min_coverage: float = 0.5,
 ) -> Performance:
     """Bet against H0: the mean loss is at most (1 + `tolerance`) times the reference's; alarm at E ≥ 1 / `alpha`.

@@ -115,18 +115,16 @@ def labels(bins: dict[str, Any]) -> list[str]:
 
 
 def parts(reference: Any, current: Any) -> Any:
-    """What each bin adds to the PSI: (p − q) ln(p / q) with p, q = (count + ½) / (n + B / 2).
+    """What each bin adds to the PSI: (p − q) ln(p / q) with p, q = (count + ½) / (n + B / 2); windows may be rows.
 
     A bin that is empty in both adds 0 and is not counted in B: the halves alone would differ when n and m do, and
     make an unchanged column look moved.
     """
     r, c = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
     used = (r + c) > 0
-    half = used.sum() / 2
-    p, q = (r[used] + 0.5) / (r.sum() + half), (c[used] + 0.5) / (c.sum() + half)
-    made = np.zeros(len(r))
-    made[used] = (p - q) * np.log(p / q)
-    return made
+    half = np.maximum(used.sum(axis=-1, keepdims=True), 1) / 2
+    p, q = (r + 0.5) / (r.sum(axis=-1, keepdims=True) + half), (c + 0.5) / (c.sum(axis=-1, keepdims=True) + half)
+    return np.where(used, (p - q) * np.log(p / q), 0.0)
 
 
 def index(reference: Any, current: Any) -> float:
@@ -134,37 +132,63 @@ def index(reference: Any, current: Any) -> float:
     return float(np.sum(parts(reference, current)))
 
 
-def p_value(reference: Any, current: Any, delta: float, phi: float = 1.0) -> float:
+def p_value(reference: Any, current: Any, delta: float, between: float = 0.0) -> float:
     """The chance of such a PSI when the true one is at most `delta`: 1 − F(n_e PSI), non-central χ² with
-    B − 1 degrees and non-centrality n_e δ, where n_e = n m / (n + m) / φ (arXiv 2307.11878)."""
+    B − 1 degrees and non-centrality n_e δ, where n_e = n m / (n + m) (arXiv 2307.11878).
+
+    `between` is the variance of windows that differ without drift. It lies along few directions (a day's level, its
+    spread), and the fewer, the longer the tail: all of it along one makes n_e PSI a sum of squares of which one weighs
+    1 + g, g = n_e between. Matched in mean and variance (Satterthwaite; Rao and Scott 1984, second order) that is
+    c χ² with ν degrees, c = (B − 1 + 2g + g²) / (B − 1 + g), ν = (B − 1 + g) / c: p = 1 − F(n_e PSI / c; ν, n_e δ / c).
+    """
+    return float(p_values(reference, current, delta, between))
+
+
+def p_values(reference: Any, current: Any, delta: float, between: float = 0.0) -> Any:
+    """`p_value` of many windows: rows of `current`, and of `reference` where each has its own."""
     from scipy.special import chndtr  # lazy: 0.3 s that counting alone spares
 
     r, c = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
-    n, m, used = float(r.sum()), float(c.sum()), int(((r + c) > 0).sum())
-    if not n or not m or used < 2:
-        return 1.0
-    effective = n * m / (n + m) / phi
-    return float(1 - chndtr(effective * index(r, c), used - 1, effective * delta))
+    effective, degrees = _size(r, c)
+    more = effective * between
+    free = np.maximum(degrees, 1)
+    scale = (free + 2 * more + more * more) / (free + more)
+    distance = effective * parts(r, c).sum(axis=-1)
+    found = 1 - chndtr(distance / scale, (free + more) / scale, effective * delta / scale)
+    return np.where((effective > 0) & (degrees > 0), found, 1.0)
 
 
-def overdispersion(windows: Any) -> float:
-    """φ of the windows of a reference: how much more they differ than independent rows would, at least 1.
+def overdispersion(reference: Any, current: Any, between: float) -> float:
+    """φ: how much more such a window differs than independent rows would, without any drift."""
+    effective, degrees = _size(np.asarray(reference, dtype=float), np.asarray(current, dtype=float))
+    return float(1 + effective * between / max(1, degrees))
 
-    φ = max(1, mean of n_e PSI(window, all others) / (B − 1)): day effects, autocorrelation and clustered rows make
-    windows differ without any drift. Shape of `windows`: (windows, bins).
+
+def _size(r: Any, c: Any) -> tuple[Any, Any]:
+    """n_e = n m / (n + m) and B − 1 of two counts."""
+    n, m = r.sum(axis=-1), c.sum(axis=-1)
+    return n * m / np.maximum(n + m, 1), ((r + c) > 0).sum(axis=-1) - 1
+
+
+def between_windows(windows: Any, cells: Any = None) -> float:
+    """The variance of a reference's windows beyond that of independent rows, at least 0, on the scale of a PSI.
+
+    The mean of n_e PSI(window, all others) − (B − 1), over that of n_e: days, autocorrelation and clustered rows make
+    windows differ without any drift. Shape of `windows`: (windows, bins). With `cells`, a number for each window, it
+    is compared with the others of its cell alone.
     """
     counts = np.asarray(windows, dtype=float)
-    total = counts.sum(axis=0)
-    used = int((total > 0).sum())
-    if len(counts) < 2 or used < 2:
-        return 1.0
-    found = []
-    for one in counts:
-        rest = total - one
-        n, m = rest.sum(), one.sum()
-        if n and m:
-            found.append(n * m / (n + m) * index(rest, one) / (used - 1))
-    return max(1.0, float(np.mean(found))) if found else 1.0
+    if len(counts) < 2:
+        return 0.0
+    _, cell = np.unique(np.zeros(len(counts)) if cells is None else np.asarray(cells), return_inverse=True)
+    totals = np.zeros((cell.max() + 1, counts.shape[1]))
+    np.add.at(totals, cell, counts)
+    rest = totals[cell] - counts
+    n, m, used = rest.sum(axis=1), counts.sum(axis=1), (totals[cell] > 0).sum(axis=1)
+    fit = (n > 0) & (m > 0) & (used > 1)
+    effective = n[fit] * m[fit] / (n[fit] + m[fit])
+    beyond = effective * parts(rest[fit], counts[fit]).sum(axis=1) - (used[fit] - 1)
+    return max(0.0, float(beyond.sum() / effective.sum())) if fit.any() else 0.0
 
 
 def rejected(p_values: list[float], rate: float) -> list[bool]:

@@ -1,14 +1,16 @@
 """Is the data whole? Asked before anything is called drift: retraining on broken data is worse than no retraining."""
 
-from typing import Any, NamedTuple, TypedDict
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
 
+from treadle.authoring import Checked
 from treadle_steps import reference as past
 from treadle_steps.refusals import is_moment, is_number, need_plain
 from treadle_steps.source import Source, need, open_source
-from treadle_steps.windows import cut, seconds, stamps
+from treadle_steps.spans import seconds
+from treadle_steps.windows import cut, stamps
 
 
 class QualityMetrics(TypedDict):
@@ -32,14 +34,14 @@ def quality(
     *,
     columns: list[str] | None = None,
     at: str | None = None,
-    window: str = "1h",
-    lateness: str = "0s",
+    window: Annotated[str, Checked("treadle_steps.spans:length")] = "1h",
+    lateness: Annotated[str, Checked("treadle_steps.spans:span")] = "0s",
     min_rows: int = 1,
     missing_jump: float = 0.05,
     unseen: float = 0.01,
     frozen: bool = True,
     volume_drop: float = 0.5,
-    max_age: str | None = None,
+    max_age: Annotated[str | None, Checked("treadle_steps.spans:span")] = None,
     now: float | None = None,
 ) -> Quality:
     """Find columns that are gone, changed their kind, are missing more often, hold new values or stand still.

@@ -66,10 +66,13 @@ def past_windows(
     return made.starts, counts
 
 
-def phi(reference: Reference, column: str) -> float:
-    """The overdispersion of a column's windows, 1 when there are too few to say."""
+def between(reference: Reference, column: str, season: bool) -> float:
+    """How much a column's windows differ anyway, 0 when there are too few to say; in a `season`, those of one hour of
+    the week."""
     past = reference.history.get(column, [])
-    return psi.overdispersion(past) if len(past) >= HISTORY else 1.0
+    if len(past) < HISTORY:
+        return 0.0
+    return psi.between_windows(past, [int(start // HOUR) % 168 for start in reference.starts] if season else None)
 
 
 def seasonal(reference: Reference, every: float) -> bool:

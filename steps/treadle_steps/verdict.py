@@ -1,9 +1,6 @@
 """From figures by window and column to alarms: persistence, importance, the dataset."""
 
-import re
 from typing import Any, NamedTuple
-
-from treadle.authoring import StepError
 
 TOP_COLUMNS, TOP_ALARMS = 5, 2
 
@@ -14,14 +11,6 @@ class Alarm(NamedTuple):
     raised: bool
     reason: str
     importance: float
-
-
-def k_of_m(text: str, what: str) -> tuple[int, int]:
-    """(k, m) of `3/4`: alarm when k of the last m windows reject; raises StepError."""
-    found = re.fullmatch(r"([1-9]\d?)/([1-9]\d?)", str(text))
-    if not found or int(found[1]) > int(found[2]):
-        raise StepError(f"{what} is {text!r}", "write how many of how many windows, such as 3/4")
-    return int(found[1]), int(found[2])
 
 
 def persists(rejections: list[bool], k: int, m: int) -> bool:

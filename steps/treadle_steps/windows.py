@@ -9,8 +9,6 @@ import pandas as pd
 from treadle.authoring import StepError
 from treadle_steps.refusals import is_moment
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
 
 class Windows(NamedTuple):
     """Rows in the order of time and where each window begins and ends in it; `starts` in seconds since the epoch."""
@@ -20,15 +18,6 @@ class Windows(NamedTuple):
     starts: list[float]
     ends: list[float]
     late: int  # rows of windows that are not complete yet
-
-
-def seconds(text: str | float, what: str) -> float:
-    """Seconds of `15m`, `1h`, `7d`; raises StepError that names `what`."""
-    if isinstance(text, int | float) and not isinstance(text, bool) and text >= 0:
-        return float(text)
-    if isinstance(text, str) and text[-1:] in UNITS and text[:-1].replace(".", "", 1).isdigit():
-        return float(text[:-1]) * UNITS[text[-1]]
-    raise StepError(f"{what} is {text!r}, which is no duration", "write a number and a unit, such as 15m, 1h or 7d")
 
 
 def stamps(column: pd.Series) -> Any:

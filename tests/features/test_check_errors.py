@@ -441,6 +441,33 @@ FILES = {
         "unknown-timezone",
         "Europe/Berlin",
     ),
+    "time zone of no schedule": Row(
+        "steps: {a: {uses: work:make}}\ntriggers: {t: {webhook: w, ⟦timezone⟧: UTC}}", "idle-option", "remove it"
+    ),
+    "any: quiet time of no files": Row(
+        "steps: {a: {uses: work:make}}\ntriggers: {t: {any: [{webhook: w}, {drift: a, ⟦debounce⟧: 2s}]}}", "idle-option"
+    ),
+    "no runs in a day": Row(
+        "steps: {a: {uses: work:make}}\ntriggers: {t: {webhook: w, max_per_day: ⟦0⟧}}", "bad-value"
+    ),
+    "drift of no monitor": Row(
+        """
+        data: {d: {path: x}}
+        steps: {s: {uses: work:score, in: {model: data.d, data: data.d}}}
+        triggers: {t: {drift: ⟦s⟧}}
+        """,
+        "no-alarm",
+        "monitor.drift",
+    ),
+    "files that are none": Row(
+        """
+        data: {live: {predictions: shop, window: 1h}}
+        steps: {a: {uses: work:load, in: {source: data.live}}}
+        triggers: {t: {files: ⟦data.live⟧}}
+        """,
+        "not-watched",
+        "drift",
+    ),
     "any: a cause that is none": Row(
         "steps: {a: {uses: work:make}}\ntriggers: {t: {any: [{drift: a}, {⟦dirft⟧: a, webhook: w}]}}",
         "unknown-key",

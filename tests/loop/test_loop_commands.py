@@ -49,6 +49,16 @@ def test_status_says_what_serves_what_is_tried_and_what_is_needed(tmp_path: Path
     assert all(len(line) <= WIDTH for line in lines)
 
 
+def test_a_challenger_that_was_tried_waits_for_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path / "w").challenged()
+    world.live(3)
+    project = project_of(world)
+    assert project.treadle("rollout", "abort", NAME).code == 0
+    assert "waits" not in project.treadle("status").stdout
+    world.register()
+    assert "  challenger 3 waits" in project.treadle("status").stdout.splitlines()
+
+
 def test_status_for_machines(tmp_path: Path) -> None:
     world = World(tmp_path / "w").challenged()
     world.live(3)

@@ -10,9 +10,11 @@ from treadle.control import desk
 from treadle.control.runs import LOST, Ended
 from treadle.domain.location import Location
 from treadle.domain.loop import Watched
+from treadle.domain.run import RunRecord, StepRecord
 from treadle.domain.spec import DataSource
 from treadle.domain.trigger import Happened, Rule
 from treadle.errors import StoreError
+from treadle.store import Move
 
 DRIFT = {"riders": Rule(name="riders", kind="drift", subject="monitor", cooldown=60.0, unless=("rollout",))}
 WHERE = Location("shop.yaml", 1, 1)
@@ -69,6 +71,38 @@ def test_drift_fires_once_and_what_it_made_is_tried(tmp_path: Path) -> None:
     assert world.phase == "step", "the rollout of what the run made has begun"
     assert len(world.runs.started) <= 1, "no other retraining while it goes on"
     assert [e.kind for e in world.store.ledger.entries("trigger")][:2] == ["trigger.fire", "trigger.suppress"]
+
+
+def test_what_was_seen_beside_a_champion_that_has_gone_is_looked_at_again(tmp_path: Path) -> None:
+    """A monitor that began before a promotion compares with the reference of the version before."""
+    world = World(tmp_path)
+    world.register()
+    world.a_controller(DRIFT, makers=("deploy",), monitors=("monitor",), reads=(NAME,), every=1.0)
+    world.live(2)
+    ((first, steps),) = world.runs.started
+    assert steps == ("monitor",)
+    world.register()
+    moved = Move(name=NAME, alias="champion", version=2, at=world.clock(), actor="rollout r", reason="")
+    world.store.models.move(moved)
+    _monitored(world, first, alarm=1.0)
+    world.live(2, each=0)
+    assert world.store.ledger.entries("trigger") == []
+    ((_, _), (again, _)) = world.runs.started
+    _monitored(world, again, alarm=1.0)
+    world.live(2, each=0)
+    (entry,) = world.store.ledger.entries("trigger")
+    assert (entry.kind, entry.evidence["reason"]) == ("trigger.fire", "monitor alarms")
+
+
+def _monitored(world: World, run_id: str, alarm: float) -> None:
+    """A run of the monitors has ended, with these figures."""
+    now = world.clock()
+    made = RunRecord(run_id=run_id, pipeline="shop", path="shop.yaml", plan="", status="running", started=now)
+    world.store.history.start(made)
+    figures = {"alarm": alarm, "windows": 4.0}
+    world.store.history.add_steps(run_id, [StepRecord(id="monitor", fate="run", metrics=figures)])
+    world.store.history.finish(run_id, "ok", now)
+    world.runs.ends[run_id] = Ended("ok")
 
 
 def test_broken_data_blocks_retraining(tmp_path: Path) -> None:

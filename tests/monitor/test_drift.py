@@ -1,6 +1,7 @@
 """Vectors, windows and persistence, false alarms by simulation, and the page."""
 
 import importlib
+import sys
 import xml.dom.minidom
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,10 @@ import pytest
 
 from support.sources import ROOT
 from treadle.authoring import StepError
-from treadle_steps import detectors, monitor, psi, verdict, windows
+from treadle.code import DictMemo, Project
+from treadle.load import load_pipeline
+from treadle.plugins import Catalog
+from treadle_steps import detectors, monitor, psi, spans, verdict, windows
 
 EVEN = [1000] * 10
 
@@ -52,19 +56,45 @@ def test_chi2_is_that_of_the_table_of_both_samples() -> None:
     assert detectors.chi2(before, now)["p_value"] == pytest.approx(expected)
 
 
-def test_overdispersion_is_one_for_independent_windows_and_more_with_day_effects() -> None:
+def test_windows_differ_by_as_much_as_their_days() -> None:
     rng = np.random.default_rng(3)
     even = rng.multinomial(2000, np.full(10, 0.1), 60)
-    assert psi.overdispersion(even) == pytest.approx(1.0, abs=0.15)
-    laws = np.exp(rng.normal(0, 0.15, (60, 1)) * np.linspace(-1.5, 1.5, 10))
-    tilted = np.array([rng.multinomial(2000, law / law.sum()) for law in laws])
-    assert psi.overdispersion(tilted) > 3
-    assert psi.overdispersion(even[:1]) == 1.0
+    assert psi.between_windows(even) < 0.0005
+    score = np.linspace(-1.5, 1.5, 10) / np.linspace(-1.5, 1.5, 10).std()
+    for size in (500, 50_000):  # the size of windows does not matter, a tilt of 0.15 has a variance of 0.0225
+        laws = np.exp(rng.normal(0, 0.15, (400, 1)) * score)
+        tilted = np.array([rng.multinomial(size, law / law.sum()) for law in laws])
+        assert psi.between_windows(tilted) == pytest.approx(0.0225, rel=0.2)
+    assert psi.between_windows(even[:1]) == 0.0
 
 
-def test_a_larger_phi_makes_the_test_milder() -> None:
-    now = [30, 35, 40, 45, 50, 50, 55, 60, 65, 70]
-    assert psi.p_value(EVEN, now, 0.02, 4.0) > psi.p_value(EVEN, now, 0.02)
+def test_in_a_season_windows_are_compared_with_those_of_their_hour() -> None:
+    rng = np.random.default_rng(3)
+    score, hours = np.linspace(-1.5, 1.5, 10), np.arange(168 * 4) % 168
+    laws = np.exp((hours[:, None] % 24 > 12) * score)
+    counts = np.array([rng.multinomial(500, law / law.sum()) for law in laws])
+    assert psi.between_windows(counts) > 0.1
+    assert psi.between_windows(counts, hours) < 0.005
+
+
+def test_windows_that_differ_anyway_make_the_test_milder() -> None:
+    now = [20, 30, 40, 45, 50, 50, 55, 60, 70, 80]
+    chances = [psi.p_value(EVEN, now, 0.02, between) for between in (0.0, 0.001, 0.01, 0.1)]
+    assert chances == sorted(chances) and chances[-1] > 10 * chances[0]
+    assert psi.overdispersion(EVEN, now, 0.0) == 1.0
+    assert psi.overdispersion(EVEN, now, 0.01) == pytest.approx(1 + 10_000 * 500 / 10_500 * 0.01 / 9)
+
+
+@pytest.mark.parametrize("size", [500, 50_000])
+def test_a_day_s_effect_along_one_direction_keeps_its_level(size: int) -> None:
+    """At a limit of nothing, days that differ by a tilt of known variance are called drift as often as α says: matched
+    in two moments, the tail at 1 % is right within a third."""
+    rng, score = np.random.default_rng(5), np.linspace(-1.5, 1.5, 10) / np.linspace(-1.5, 1.5, 10).std()
+    laws = np.exp(rng.normal(0, 0.15, (4000, 1)) * score)
+    days = np.array([rng.multinomial(size, law / law.sum()) for law in laws])
+    before = [1_000_000] * 10
+    fell = sum(psi.p_value(before, day, 1e-9, 0.0225) < 0.01 for day in days)
+    assert 0.007 < fell / 4000 < 0.014
 
 
 def test_windows_are_joined_until_they_are_full_and_the_last_waits_for_the_late() -> None:
@@ -121,10 +151,10 @@ def test_counts_of_windows_add_up_to_those_of_all_rows() -> None:
 
 def test_a_season_compares_with_the_same_hours_of_the_week() -> None:
     before = table(1, 24 * 28, each=120)
-    night = before["at"].dt.hour < 6
+    night = (before["at"].dt.day_of_week == 0) & (before["at"].dt.hour < 6)
     before["x"] = np.where(night, before["x"] + 2, before["x"])
     now = table(2, 5, each=300, start="2026-04-06")
-    now["x"] = now["x"] + 2
+    now["x"] = now["x"] + 2  # as every Monday at this hour
 
     def alarm(reference: pd.DataFrame, **season: str) -> float:
         return monitor.drift(reference, now, at="at", columns=["x"], **season).metrics["alarm"]  # type: ignore[arg-type]
@@ -215,26 +245,60 @@ def test_the_page_is_one_file_that_says_each_verdict() -> None:
     assert len(xml.dom.minidom.parseString(svg).getElementsByTagName("rect")) == 20
 
 
+MISTAKES = {
+    "window: ⟦soon⟧": "no duration",
+    "window: ⟦0s⟧": "no length",
+    "lateness: ⟦5 minutes⟧": "such as 15m",
+    "persist: ⟦5/4⟧": "not k of m windows",
+    "method: ⟦kss⟧": "mean 'ks'",
+    "fdr: ⟦3⟧": "no rate",
+    "delta: ⟦0.0⟧": "no effect",
+    "rolling: ⟦a week⟧": "no duration",
+}
+
+
+@pytest.mark.parametrize("marked", MISTAKES)
+def test_check_tells_a_wrong_parameter_at_its_place(marked: str, tmp_path: Path) -> None:
+    """No step has run: `up` would find it an hour later, `run` after whatever comes before the monitor."""
+    head = "version: 1\nname: p\ndata: {d: {path: d}}\nsteps:\n  a:\n    uses: monitor.drift\n"
+    head += "    in: {reference: data.d, current: data.d}\n"
+    before, _, rest = f"    with: {{{marked}}}".partition("⟦")
+    token, _, after = rest.partition("⟧")
+    (tmp_path / "d").touch()
+    (tmp_path / "p.yaml").write_text(f"{head}{before}{token}{after}\n", encoding="utf-8")
+    catalog, code = Catalog.from_entry_points(), Project(str(tmp_path), DictMemo(), sys.path)
+    [found] = load_pipeline("p.yaml", str(tmp_path), catalog, code).problems
+    assert found.where is not None
+    assert (found.code, found.where.line, found.where.column) == ("refused-value", 8, len(before) + 1)
+    assert MISTAKES[marked] in f"{found.text} {found.hint}"
+
+
+def test_spans_of_several_units() -> None:
+    assert [spans.seconds(text, "x") for text in ("90s", "1h30m", "250ms", "1.5h", 7)] == [90, 5400, 0.25, 5400, 7]
+
+
 @pytest.fixture
 def rates(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     return importlib.import_module("drift_rates")
 
 
-@pytest.mark.parametrize("day_effect", [0.0, 0.15])
+@pytest.mark.parametrize(("day_effect", "rate"), [(0.0, 0.0), (0.05, 0.0), (0.15, 0.015)])
 @pytest.mark.parametrize("rows", [100, 2000, 50_000])
-def test_a_month_of_hours_without_drift_has_no_alarm(rates: ModuleType, rows: int, day_effect: float) -> None:
-    [month] = rates.alarms(rows, day_effect, 1)
-    assert len(month) == 720
-    assert sum(month) == 0
+def test_five_months_of_hours_without_drift(rates: ModuleType, rows: int, day_effect: float, rate: float) -> None:
+    """Days with an alarm: none, or three standard errors above what a week of reference that varies itself allows."""
+    months = rates.alarms(rates.Setting(rows, day_effect), 5)
+    days = [any(month[start : start + 24]) for month in months for start in range(0, 720, 24)]
+    assert len(days) == 150
+    assert sum(days) <= 150 * rate + 3 * (150 * rate * (1 - rate)) ** 0.5
 
 
 def test_a_month_of_real_drift_is_seen_within_hours(rates: ModuleType) -> None:
-    [month] = rates.alarms(500, 0.0, 1, shift=0.5)
+    [month] = rates.alarms(rates.Setting(500, 0.0, shift=0.5), 1)
     assert month.index(True) + 1 <= 4
 
 
 def test_day_effects_alarm_where_overdispersion_is_not_looked_at(rates: ModuleType) -> None:
     """The simulation can fail: without φ the prediction's limit of 0.02 is passed on busy days."""
-    [month] = rates.alarms(50_000, 0.15, 1, overdispersed=False)
+    [month] = rates.alarms(rates.Setting(50_000, 0.15), 1, overdispersed=False)
     assert sum(month) > 0

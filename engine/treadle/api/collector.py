@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """No collection meanwhile: with 10,000 steps it would walk over a million young objects time and again."""
+    """No collection meanwhile: it would walk over a million young objects time and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -4,6 +4,7 @@ import time
 
 from msgspec import Struct
 
+from treadle.api.collector import paused
 from treadle.api.hooks import Hooks
 from treadle.api.server import Server
 from treadle.api.tracking import AliasMirror
@@ -42,7 +43,8 @@ class Supervisor:
         """False when it makes no sense to go on; `now` in seconds since the epoch."""
         going = True
         try:
-            going = self._controller.tick(now)
+            with paused():  # a log is read into many objects, and hardly one outlives the tick
+                going = self._controller.tick(now)
             self._aliases.look()
             if serve and self._served():
                 self._server.keep()

@@ -94,7 +94,8 @@ def _monitor(one: MonitorState, ago: float) -> list[str]:
 def _model(one: ModelState, now: float) -> list[str]:
     shares = ", ".join(f"version {version} {share:.0%}" for version, share in one.shares.items()) or "nothing"
     lines = [f"{one.name}: {shares} serves; {one.versions} version{'s' * (one.versions != 1)} in all"]
-    if one.challenger is not None and one.challenger != one.champion and not one.active:
+    tried = one.rollout is not None and one.rollout.challenger == one.challenger
+    if one.challenger not in (None, one.champion) and not tried:
         lines.append(f"  challenger {one.challenger} waits")
     if one.rollout is not None:
         state = one.rollout.state

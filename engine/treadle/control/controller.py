@@ -38,6 +38,7 @@ class Controller:
         self._logs: dict[str, tuple[str, Tail, RolloutLog]] = {}
         self._told: dict[str, str] = {}
         self._looking = ""  # the run of the monitors that goes on
+        self._champions: dict[str, int] = {}  # those that served when it began: it compares with their references
         self._looked_at = self._slow_at = 0.0
 
     def tick(self, now: float) -> bool:
@@ -140,6 +141,10 @@ class Controller:
         if self._looking:
             if self._runs.ended(self._looking) is not None:
                 run, self._looking = self._store.history.get(self._looking), ""
+                if self._champions != self._serving():
+                    desk.keep(self._store, name, looked="")  # of a model that serves no more: look again
+                    self._looked_at = 0.0
+                    return
                 seen = desk.watched(self.facts, run, now)
                 found = desk.observe(self.facts, seen, self._reference())
                 desk.keep(self._store, name, *found, watched=seen)
@@ -149,9 +154,14 @@ class Controller:
         mark, known = self._mark(), self._store.desks.get(name)
         if mark and mark != known.looked and known.book.flight is None:
             self._looked_at = now
-            self._looking = desk.new_run_id(now)
+            self._looking, self._champions = desk.new_run_id(now), self._serving()
             desk.keep(self._store, name, looked=mark)
             self._runs.start(self._looking, self.facts.monitors)
+
+    def _serving(self) -> dict[str, int]:
+        """The champions of the pipeline's models."""
+        aliases = {name: self._store.models.aliases(name) for name in self.facts.models}
+        return {name: found[CHAMPION] for name, found in aliases.items() if CHAMPION in found}
 
     def _reference(self) -> dict[str, float]:
         """The metrics with which the champions were accepted."""

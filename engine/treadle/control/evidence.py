@@ -6,14 +6,14 @@ that is of the server: a controller whose clock is wrong still judges every unit
 """
 
 from bisect import insort
-from typing import Any
+from operator import attrgetter
 
 from msgspec import Struct
 
-from treadle.control.limits import LimitWindows, Request
+from treadle.control.limits import LimitWindows
 from treadle.control.shadow import ShadowLog
 from treadle.domain.loop import KeptRollout
-from treadle.domain.rollout import CHALLENGER, CHAMPION, Evidence, Rollout, RolloutSpec, Unit
+from treadle.domain.rollout import CHALLENGER, CHAMPION, Evidence, Rollout, Unit
 from treadle.domain.serving import Outcome, Prediction
 from treadle.rollout.switchback import burning_in
 from treadle.store.predictions import Added
@@ -22,16 +22,24 @@ SETTLE = 1.0  # seconds: what servers recorded before this, by the newest record
 ARMS = {"champion": CHAMPION, "challenger": CHALLENGER}
 DAY = 86400.0
 TIES = 1 << 20  # units that may be assigned in the same microsecond
+ONE = ((0, 0),)  # place and row of a request of one row
+NAMED = ("", 0)  # the row of an outcome that names its unit
+ASKED = attrgetter("at", "request_id", "arm", "positions")
+CAME = attrgetter("received", "at", "request_id", "row", "unit", "metric")
+Row = tuple[str, int]  # a request and a row of it
 
 
-class Tally(Struct):
-    """What is known of one unit that is not judged yet; `values` by metric and by (request, row): (at, value)."""
+class Tally(Struct, gc=False):
+    """What is known of one unit that is not judged yet: its rows, and by (metric, row) when it was and the value.
+
+    Many may wait for their outcomes, and none is in a cycle: the collector leaves them alone.
+    """
 
     arm: int
     propensity: float
     assigned: float
-    values: dict[str, dict[tuple[str, int], tuple[float, float]]]
-    requests: set[str]
+    rows: list[Row]
+    values: dict[tuple[str, Row], tuple[float, float]]
 
 
 class RolloutLog:
@@ -40,15 +48,17 @@ class RolloutLog:
     def __init__(self, kept: KeptRollout) -> None:
         rollout = kept.rollout
         self._spec = rollout.spec
+        self._guards = tuple(guard.metric for guard in rollout.spec.guardrails if guard.harm is not None)
         self._versions = {rollout.champion: "champion", rollout.challenger: "challenger"}
         self._floor = kept.floor
         self._base = rollout.state.started - DAY  # orders count from here: a clock may be off by some of that
         self._maturity = max(rollout.spec.success.maturity, SETTLE)
         self._newest = 0.0
-        self._waiting: list[tuple[float, str, Prediction]] = []
-        self._late: list[tuple[float, Outcome]] = []
-        self._units: dict[str, Tally | None] = {}  # None: judged, or about to be
-        self._requests: dict[str, list[tuple[int, str]]] = {}  # request → its rows and their units
+        self._waiting: list[Prediction] = []
+        self._late: list[Outcome] = []
+        self._units: dict[str, Tally | None] = {}  # None: judged
+        self._owners: dict[Row, Tally] = {}  # the unit of each row whose outcome may still come
+        self._heirs: dict[Row, list[Tally]] = {}  # units whose requests had an id that was taken, in turn
         self._due: list[tuple[float, str]] = []  # (assigned, unit), sorted
         self._assigned = [0, 0]
         self._ready: list[Unit] = []
@@ -62,14 +72,10 @@ class RolloutLog:
 
     def add(self, added: Added) -> None:
         """Take what was added to the log."""
-        for record in added.predictions:
-            self._newest = max(self._newest, record.at)
-            if record.at > self._floor:
-                self._waiting.append((record.at, record.request_id, record))
-        for outcome in added.outcomes:
-            self._newest = max(self._newest, outcome.received)
-            if outcome.received > self._floor:
-                self._late.append((outcome.received, outcome))
+        self._newest = max([self._newest, *[one.at for one in added.predictions]])
+        self._newest = max([self._newest, *[one.received for one in added.outcomes]])
+        self._waiting += [one for one in added.predictions if one.at > self._floor]
+        self._late += [one for one in added.outcomes if one.received > self._floor]
         settled = self._newest - SETTLE
         self._release(settled)
         self._mature(settled)
@@ -89,67 +95,79 @@ class RolloutLog:
 
     def _release(self, settled: float) -> None:
         """Records and outcomes up to a time by which all are there, in the order in which they happened."""
-        ripe = sorted((entry for entry in self._waiting if entry[0] <= settled), key=_order)
-        self._waiting = [entry for entry in self._waiting if entry[0] > settled]
-        outcomes = sorted((entry for entry in self._late if entry[0] <= settled), key=_when)
-        self._late = [entry for entry in self._late if entry[0] > settled]
-        place = 0
-        for received, outcome in outcomes:
-            while place < len(ripe) and ripe[place][0] <= received:
-                self._take(ripe[place][2])
+        ripe = sorted([one for one in self._waiting if one.at <= settled], key=ASKED)
+        self._waiting = [one for one in self._waiting if one.at > settled]
+        outcomes = sorted([one for one in self._late if one.received <= settled], key=CAME)
+        self._late = [one for one in self._late if one.received > settled]
+        if self._spec.shadow is not None:
+            for record in ripe:
+                self._shadow.take(record)
+        named = self._versions.get
+        answered = [one for one in ripe if one.propensity > 0 and one.arm == named(one.version)]
+        self._limits.take(answered)
+        compared = [one for one in answered if one.propensity < 1]
+        place, last = 0, len(compared)
+        for outcome in outcomes:
+            received = outcome.received
+            while place < last and compared[place].at <= received:
+                self._take(compared[place])
                 place += 1
             self._join(outcome)
-        for entry in ripe[place:]:
-            self._take(entry[2])
+        for record in compared[place:]:
+            self._take(record)
 
     def _take(self, record: Prediction) -> None:
-        self._shadow.take(record)
-        if record.arm != self._versions.get(record.version) or record.propensity <= 0:
-            return
-        request = Request(record.at, ARMS[record.arm], record.status >= 500, record.latency * 1000)
-        self._limits.take(request)
-        if record.propensity >= 1:
-            return  # nobody was compared with
-        rows = record.positions or range(record.rows)
-        for place, row in enumerate(rows):
-            unit = record.units[place if len(record.units) > 1 else 0]
-            self._enrol(unit, record, row)
-
-    def _enrol(self, unit: str, record: Prediction, row: int) -> None:
-        terms = self._spec.switchback
-        if terms is not None and burning_in(record.at, terms):
+        """Enrol the units of a request, and note which rows are theirs."""
+        at, names, terms, known = record.at, record.units, self._spec.switchback, self._units
+        if terms is not None and burning_in(at, terms):
             return
         arm = ARMS[record.arm]
-        if unit not in self._units:
-            assigned = record.at if terms is None else (record.at // terms.window + 1) * terms.window
-            self._units[unit] = Tally(arm, record.propensity, assigned, {}, set())
-            insort(self._due, (assigned, unit))
-            if record.propensity == 0.5:
-                self._assigned[arm] += 1
-        tally = self._units[unit]
-        if tally is not None and tally.arm == arm and record.at <= tally.assigned + self._maturity:
-            self._requests.setdefault(record.request_id, []).append((row, unit))
-            tally.requests.add(record.request_id)
+        whole = record.rows == 1 and not record.positions
+        for place, row in ONE if whole else enumerate(record.positions or range(record.rows)):
+            unit = names[place if len(names) > 1 else 0]
+            if unit in known:
+                tally = known[unit]
+                if tally is None or tally.arm != arm or at > tally.assigned + self._maturity:
+                    continue
+            else:
+                assigned = at if terms is None else (at // terms.window + 1) * terms.window
+                tally = known[unit] = Tally(arm, record.propensity, assigned, [], {})
+                self._enrol((assigned, unit), tally)
+            key = (record.request_id, row)
+            tally.rows.append(key)
+            if self._owners.setdefault(key, tally) is not tally:
+                self._heirs.setdefault(key, []).append(tally)
+
+    def _enrol(self, entry: tuple[float, str], tally: Tally) -> None:
+        if self._due and entry < self._due[-1]:
+            insort(self._due, entry)
+        else:
+            self._due.append(entry)
+        if tally.propensity == 0.5:
+            self._assigned[tally.arm] += 1
 
     def _join(self, outcome: Outcome) -> None:
-        if isinstance(outcome.value, str):
-            return
-        unit, key = outcome.unit, ("", 0)
-        if not unit:
+        """Keep an outcome with its unit, if it is in time for it; of repeated ones the latest."""
+        value, received, maturity = outcome.value, outcome.received, self._maturity
+        if outcome.unit:
+            key, tally = NAMED, self._units.get(outcome.unit)
+        else:
             key = (outcome.request_id, outcome.row)
-            rows = self._requests.get(outcome.request_id, ())
-            unit = next((name for row, name in rows if row == outcome.row), "")
-        tally = self._units.get(unit)
-        if tally is None or outcome.received > tally.assigned + self._maturity:
+            tally = self._owners.get(key)
+        if tally is not None and received > tally.assigned + maturity:
+            tally = next((one for one in self._heirs.get(key, ()) if received <= one.assigned + maturity), None)
+        if tally is None or isinstance(value, str):
             return
-        known = tally.values.setdefault(outcome.metric, {})
-        if key not in known or known[key][0] <= outcome.at:
-            known[key] = (outcome.at, float(outcome.value))
+        place, new = (outcome.metric, key), (outcome.at, float(value))
+        known = tally.values.setdefault(place, new)
+        if known is not new and known[0] <= outcome.at:
+            tally.values[place] = new
 
     def _mature(self, settled: float) -> None:
         """Units whose outcome is final, in the order of assignment; equals are ordered by name."""
-        count = 0
-        ties, last = 0, None
+        metric, guards, clustered = self._spec.success.metric, self._guards, self._spec.switchback is not None
+        count = ties = 0
+        last = -1
         for assigned, name in self._due:
             if assigned + self._maturity > settled:
                 break
@@ -158,47 +176,34 @@ class RolloutLog:
             assert tally is not None
             moment = int((assigned - self._base) * 1e6)
             ties, last = (ties + 1 if moment == last else 0), moment
-            self._ready.append(_unit(name, tally, moment * TIES + ties, self._spec))
-            self._limits.judge(assigned, tally.arm, {m: _mean(v) for m, v in tally.values.items()})
-            self._forget(name, tally)
+            order, cluster = moment * TIES + ties, name.rpartition("@")[0] if clustered else ""
+            beside = {guard: value for guard in guards if (value := _mean(tally, guard)) is not None} if guards else {}
+            outcome = _mean(tally, metric)
+            self._ready.append(Unit(order, tally.arm, tally.propensity, assigned, outcome, beside, cluster))
+            for limited in self._limits.outcomes:
+                if (value := _mean(tally, limited)) is not None:
+                    self._limits.judge(limited, assigned, tally.arm, value)
+            self._units[name] = None  # the name stays, so that it is not taken for a new one
+            self._forget(tally)
         del self._due[:count]
 
-    def _forget(self, name: str, tally: Tally) -> None:
-        """A judged unit leaves its name behind, so that it is not taken for a new one."""
-        self._units[name] = None
-        for request in tally.requests:
-            rows = [pair for pair in self._requests.get(request, ()) if pair[1] != name]
-            if rows:
-                self._requests[request] = rows
-            else:
-                self._requests.pop(request, None)
+    def _forget(self, tally: Tally) -> None:
+        """A judged unit needs no outcomes: its rows fall to those who claimed them after it."""
+        owners, heirs = self._owners, self._heirs
+        if not heirs:  # nearly always: no row was claimed twice
+            for row in tally.rows:
+                owners.pop(row, None)
+            return
+        for row in tally.rows:
+            left = [one for one in (owners.pop(row, tally), *heirs.pop(row, ())) if one is not tally]
+            owners.update({row: left[0]} if left else {})
+            heirs.update({row: left[1:]} if left[1:] else {})
 
 
-def _unit(name: str, tally: Tally, order: int, spec: RolloutSpec) -> Unit:
-    guards = {guard.metric for guard in spec.guardrails if guard.harm is not None}
-    known = tally.values.get(spec.success.metric)
-    return Unit(
-        order=order,
-        arm=tally.arm,
-        propensity=tally.propensity,
-        assigned=tally.assigned,
-        outcome=_mean(known) if known else None,
-        guards={metric: _mean(tally.values[metric]) for metric in guards if tally.values.get(metric)},
-        cluster="" if spec.switchback is None else name.rpartition("@")[0],
-    )
-
-
-def _mean(values: dict[tuple[str, int], tuple[float, float]]) -> float:
-    """Rows of one unit count once: their mean."""
-    found = [value for _, value in values.values()]
-    return sum(found) / len(found)
-
-
-def _order(entry: tuple[float, str, Prediction]) -> tuple[Any, ...]:
-    at, request, record = entry
-    return at, request, record.arm, record.positions
-
-
-def _when(entry: tuple[float, Outcome]) -> tuple[Any, ...]:
-    received, outcome = entry
-    return received, outcome.at, outcome.request_id, outcome.row, outcome.unit, outcome.metric
+def _mean(tally: Tally, metric: str) -> float | None:
+    """Rows of one unit count once: their mean, None without any."""
+    if len(tally.values) == 1:  # most of them: a third of the time of a sum
+        [((name, _), (_, value))] = tally.values.items()
+        return value if name == metric else None
+    found = [value for (name, _), (_, value) in tally.values.items() if name == metric]
+    return sum(found) / len(found) if found else None

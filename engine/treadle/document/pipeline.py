@@ -33,6 +33,7 @@ SCALAR = Scalar(("string", "number", "boolean", "null"))
 TEXTS = OneOf(scalar=TEXT, list=ListOf(TEXT, 1))
 NAMES = OneOf(scalar=NAME, list=ListOf(NAME))
 COUNT = Scalar(("integer",), least=0)
+RUNS = Scalar(("integer",), least=1)
 
 
 def _names(value: Grammar, reserved: tuple[str, ...] = (), least: int = 0) -> MapOf:
@@ -154,7 +155,7 @@ STEP = Map(
 BUDGET = Map(
     {
         "per": Field(DURATION, "The span of time.", "7d", True),
-        "runs": Field(COUNT, "How many runs it may hold.", 3, True),
+        "runs": Field(RUNS, "How many runs it may hold.", 3, True),
     }
 )
 CAUSES = {
@@ -176,7 +177,7 @@ TRIGGER = Map(
         "any": Field(ListOf(CAUSE, 1), "Fires for any of these, which share what follows.", [{"drift": "monitor"}]),
         **OF_CAUSES,
         "cooldown": Field(DURATION, "The least time between two runs of this trigger.", "1h"),
-        "max_per_day": Field(COUNT, "The most runs in a day.", 4),
+        "max_per_day": Field(RUNS, "The most runs in a day.", 4),
         "budget": Field(BUDGET, "The most runs in a span of time.", {"per": "7d", "runs": 3}),
         "unless": Field(NAMES, "Reasons not to fire.", ["rollout"]),
         "run": Field(NAME, "The step up to which the pipeline runs.", "train"),
@@ -184,7 +185,7 @@ TRIGGER = Map(
             Map(
                 {
                     "backoff": Field(DURATION, "The wait after a failed run; doubled each time.", "6h"),
-                    "max": Field(COUNT, "Failed runs in a row after which it stops.", 3),
+                    "max": Field(RUNS, "Failed runs in a row after which it stops.", 3),
                 }
             ),
             "What happens after a run that failed.",

@@ -33,6 +33,9 @@ from treadle.errors import Mistake
 
 COUNT = Scalar(("integer",), least=0)
 UNBOUNDED = 1e300  # a range for outcomes without one
+ALMOST_LATENCY = (
+    r"(?!latency_(p\d{1,2}(\.\d+)?|mean)_ms$)(p[\d.]+_?)?latency(_(p[\d.]+|mean|avg|max))?(_(ms|s|seconds))?"
+)
 APPROVE = Field(Scalar(("string",), choices=("manual", "automatic")), "manual: a person must agree.", "manual")
 SCALE = {
     "kind": Field(
@@ -197,6 +200,7 @@ def _meaning(block: dict[str, Any]) -> Iterator[Mistake]:
     for at, guard in enumerate(guards):
         if not {"max", "min", "max_ratio", "harm"} & set(guard):
             yield Mistake(("guardrails", at), f"the guardrail {guard['metric']} needs max, min, max_ratio or harm")
+        yield from _latency(guard["metric"], ("guardrails", at, "metric"))
         if "harm" in guard and {"max", "min", "max_ratio"} & set(guard):
             text = f"the guardrail {guard['metric']} has harm and a limit"
             yield Mistake(("guardrails", at), text, "write two guardrails")
@@ -212,6 +216,14 @@ def _blocks(goal: dict[str, Any], where: Path) -> Iterator[Mistake]:
         yield Mistake(where, "blocks test for any difference, not for a margin", "leave `blocks` out")
     elif goal.get("kind", "bernoulli") != "bernoulli" or goal.get("range", [0, 1]) != [0, 1]:
         yield Mistake(where, "blocks count what did or did not happen", "kind: bernoulli, or leave `blocks` out")
+
+
+def _latency(metric: str, where: Path) -> Iterator[Mistake]:
+    """A latency by another name would be taken for an outcome, which never comes."""
+    import re  # lazy: 3 ms that a run with nothing to do spares
+
+    if re.fullmatch(ALMOST_LATENCY, metric):
+        yield Mistake(where, f"'{metric}' is no latency that is measured", "latency_p99_ms, or latency_mean_ms")
 
 
 def _range(path: Path, part: dict[str, Any]) -> Iterator[Mistake]:

@@ -124,7 +124,7 @@ class RolloutSpec(Struct, frozen=True, kw_only=True):
 # what was observed since the last evaluation
 
 
-class Unit(Struct, frozen=True):
+class Unit(Struct, frozen=True, gc=False):
     """One randomised unit: its place in the order of assignment, arm, and P(challenger) when it was assigned.
 
     `outcome` is None until it is known; `guards` are its outcomes for the guardrails with `harm`. `cluster` is the

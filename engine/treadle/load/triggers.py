@@ -7,12 +7,14 @@ from posixpath import normpath
 from treadle.domain.spec import Text, Trigger
 from treadle.errors import Problem, did_you_mean
 from treadle.load import expressions
+from treadle.load.build import entries
 from treadle.load.facts import Facts
 from treadle.load.outputs import escapes
 from treadle.load.references import unknown_step
 from treadle.load.source import yaml_files
 
 REASONS = ("rollout", "quality")
+ALARM = "alarm"  # the metric of a monitor step that a drift trigger reads
 _FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 
 
@@ -32,14 +34,35 @@ def check(facts: Facts) -> Iterator[Problem]:
         if isinstance(target, str) and target not in facts.spec.steps:
             yield unknown_step(facts, target, (*trigger.place[:2], "run"))
         yield from _unless(facts, trigger)
+        yield from _lonely(facts, trigger)
         zone = trigger.options.get("timezone")
         if isinstance(zone, str):
             yield from _zone(facts, trigger, zone)
 
 
 def _drift(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
-    if trigger.subject not in facts.spec.steps:
+    step = facts.spec.steps.get(trigger.subject)
+    if step is None:
         yield unknown_step(facts, trigger.subject, (*trigger.place, "drift"))
+        return
+    metrics = facts.cell_metrics(step)
+    if metrics is not None and ALARM not in metrics and step.id not in facts.broken:
+        monitors = [one.id for one in facts.spec.steps.values() if ALARM in (facts.cell_metrics(one) or ())]
+        hint = (
+            f"a monitor step is meant: {', '.join(monitors)}" if monitors else "such as a step that uses monitor.drift"
+        )
+        node = facts.places.value(*trigger.place, "drift")
+        yield facts.places.problem("no-alarm", f"'{step.id}' has no metric '{ALARM}', so it never alarms", node, hint)
+
+
+def _lonely(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
+    """Options of one kind of trigger that stand beside another kind, where nothing reads them."""
+    written = entries(facts.places.value(*trigger.place))  # what causes of a group share is not theirs alone
+    for option, kind in (("timezone", "cron"), ("debounce", "files")):
+        if trigger.kind != kind and option in written:
+            node = facts.places.key(*trigger.place, option)
+            text = f"'{option}' is of `{kind}`, and this trigger has none"
+            yield facts.places.problem("idle-option", text, node, "remove it")
 
 
 def _performance(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
@@ -61,6 +84,7 @@ def _unless(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
 def _files(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
     head, _, name = trigger.subject.partition(".")
     if head == "data" and name in facts.spec.data:
+        yield from _watchable(facts, trigger, name)
         return
     node = facts.places.value(*trigger.place, "files")
     if head == "data" and name:
@@ -70,6 +94,15 @@ def _files(facts: Facts, trigger: Trigger) -> Iterator[Problem]:
         return
     hint = f"write data.{head}" if head in facts.spec.data else "write data.NAME"
     yield facts.places.problem("unknown-data", f"'{trigger.subject}' is not a data entry", node, hint)
+
+
+def _watchable(facts: Facts, trigger: Trigger, name: str) -> Iterator[Problem]:
+    kind = facts.spec.data[name].kind
+    if kind != "path":
+        what = {"url": "is a URL", "predictions": "is what a server logged", "model": "is a model's card"}[kind]
+        hint = "watch it with a `drift` trigger" if kind == "predictions" else "name it by `path:`, or use `cron`"
+        node = facts.places.value(*trigger.place, "files")
+        yield facts.places.problem("not-watched", f"data.{name} {what}; only files are watched", node, hint)
 
 
 def _pipeline(facts: Facts, trigger: Trigger) -> Iterator[Problem]:

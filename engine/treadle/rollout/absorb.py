@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from math import isfinite
+from operator import attrgetter
 
 from msgspec import structs
 
@@ -10,6 +11,7 @@ from treadle.rollout import betting, blocks, switchback
 from treadle.rollout.betting import Null, Outcome
 
 PRIMARY = "(primary)"  # among the names of guardrails
+ORDER = attrgetter("order")
 SUPERIOR, NON_INFERIOR, HARM = "superior", "non_inferior", "harm"
 
 
@@ -42,10 +44,11 @@ def harm_null(guard: Guardrail) -> dict[str, Null]:
 def _units(spec: RolloutSpec, state: RolloutState, units: Iterable[Unit]) -> RolloutState:
     fresh: list[Unit] = []
     cursor, repeated = state.cursor, state.repeated
-    for unit in sorted(units, key=lambda one: one.order):
+    maturity, clock = spec.success.maturity, state.clock
+    for unit in sorted(units, key=ORDER):
         if unit.order <= cursor:
             repeated += 1
-        elif unit.assigned + spec.success.maturity > state.clock:
+        elif unit.assigned + maturity > clock:
             break  # judging those behind it first would favour outcomes that come fast
         else:
             fresh.append(unit)
@@ -69,7 +72,8 @@ def _beside(spec: RolloutSpec, state: RolloutState, seen: list[tuple[Unit, float
     """What is counted beside the sums: blocks, and how windows of a switchback resemble each other."""
     terms = spec.success
     if terms.blocks:
-        placed = ((unit.assigned, unit.arm, _scaled(unit, value, terms)[2]) for unit, value in seen)
+        scaled = zip(seen, _scaled(seen, terms), strict=True)
+        placed = ((unit.assigned, arm, outcome) for (unit, _), (arm, _, outcome) in scaled)
         trial = state.trials[PRIMARY]
         trial = structs.replace(trial, blocks=blocks.take(trial.blocks, terms.blocks, placed))
         state = structs.replace(state, trials={**state.trials, PRIMARY: trial})
@@ -85,21 +89,25 @@ def _judge(
     against: dict[str, Null],
     seen: list[tuple[Unit, float]],
 ) -> RolloutState:
-    outcomes: list[Outcome] = []
-    for unit, value in seen:
-        if not isfinite(value) or (not terms.continuous and not terms.low <= value <= terms.high):
-            text = f"{terms.metric} of a unit is {value:g}, outside [{terms.low:g}, {terms.high:g}]"
-            return structs.replace(state, unfit=f"{text}: declare its `range`, or `kind: continuous`")
-        outcomes.append(_scaled(unit, value, terms))
+    low, high = terms.low, terms.high
+    wrong = [value for _, value in seen if not (isfinite(value) if terms.continuous else low <= value <= high)]
+    if wrong:
+        text = f"{terms.metric} of a unit is {wrong[0]:g}, outside [{terms.low:g}, {terms.high:g}]"
+        return structs.replace(state, unfit=f"{text}: declare its `range`, or `kind: continuous`")
+    outcomes = _scaled(seen, terms)
     trial = betting.judge(state.trials.get(name, Trial()), against, outcomes, bounded=not terms.continuous)
     return structs.replace(state, trials={**state.trials, name: trial})
 
 
-def _scaled(unit: Unit, value: float, terms: Success | Guardrail) -> Outcome:
-    if not terms.continuous:
-        return betting.outcome(unit, value, terms.low, terms.high, terms.higher_is_better)
-    clipped = min(max(value, terms.low), terms.high)
-    return unit.arm, unit.propensity, clipped if terms.higher_is_better else -clipped
+def _scaled(seen: Iterable[tuple[Unit, float]], terms: Success | Guardrail) -> list[Outcome]:
+    """Outcomes on the scale of the test: [low, high] becomes [0, 1], continuous ones are clipped; more is better."""
+    low, high, width = terms.low, terms.high, terms.high - terms.low
+    if terms.continuous:
+        sign = 1 if terms.higher_is_better else -1
+        return [(unit.arm, unit.propensity, sign * min(max(value, low), high)) for unit, value in seen]
+    if terms.higher_is_better:
+        return [(unit.arm, unit.propensity, (value - low) / width) for unit, value in seen]
+    return [(unit.arm, unit.propensity, 1.0 - (value - low) / width) for unit, value in seen]
 
 
 def _window(spec: RolloutSpec, state: RolloutState, window: GuardWindow) -> RolloutState:

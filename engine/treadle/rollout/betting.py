@@ -14,7 +14,7 @@ After arXiv 2010.09686 and 2210.10768. O(1) per unit, and resumable from the sum
 from collections.abc import Iterable, Mapping
 from math import log1p
 
-from treadle.domain.rollout import Sums, Trial, Unit, Wager
+from treadle.domain.rollout import Sums, Trial, Wager
 
 PRIOR = 20.0
 Null = tuple[int, float]  # s, δ0
@@ -92,9 +92,3 @@ def _bet(wager: Wager, null: Null, seen: list[tuple[float, float, float]]) -> Wa
         sum_xx += x * x
         weight += 1.0
     return Wager(log_e, peak, sum_x, sum_xx, wager.n + len(seen))
-
-
-def outcome(unit: Unit, value: float, low: float, high: float, higher_is_better: bool) -> Outcome:
-    """The unit's outcome on the scale of the test: [low, high] becomes [0, 1], more is better."""
-    scaled = (value - low) / (high - low)
-    return unit.arm, unit.propensity, scaled if higher_is_better else 1.0 - scaled
