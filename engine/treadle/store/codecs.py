@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes a part of a URL and of a path
+_PICKLED = "\nelse declare `out: {{{}: {{codec: pickle}}}}`"
 CARD = "card"  # the codec of a model's card: an output stored by it is registered
 
 
@@ -271,7 +272,10 @@ def _encode_one(
     os.makedirs(os.path.dirname(part))
     from pathlib import Path  # lazy: 4 ms that built-in codecs spare
 
-    codec.write(value, Path(part))
+    try:
+        codec.write(value, Path(part))
+    except CodecError as error:
+        raise CodecError(f"output '{name}': {error}{_PICKLED.format(name) if forced is None else ''}") from error
     if not os.path.exists(part):
         raise CodecError(f"codec '{codec.name}' wrote nothing for output '{name}'")
     if codec.folder:
@@ -442,4 +446,6 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _is_numpy_scalar(value: Any) -> bool:
-    return type(value).__module__ == "numpy" and type(value).__name__ != "ndarray" and hasattr(value, "item")
+    if type(value).__module__ != "numpy":
+        return False
+    return any(kind.__name__ == "generic" for kind in type(value).__mro__)  # arrays have classes of their own too
