@@ -19,6 +19,7 @@ DEEPEST = 100
 LONGEST_LINE = 1_000_000
 MOST_NODES = 5_000_000
 MOST_PROBLEMS = 100
+LEAST, MOST = -(1 << 63), (1 << 64) - 1  # what plans and records hold
 _Parser: Any = getattr(yaml, "CSafeLoader", None) or yaml.SafeLoader  # for its events; it loads nothing
 _STARTS = frozenset((yaml.MappingStartEvent, yaml.SequenceStartEvent))
 _DROPPED = "\0"  # stands for a key that may not be
@@ -198,6 +199,11 @@ class _Builder:
             self.tag(event)
         elif event.implicit[0] and (value in _SPECIAL or value[0] in _NUMERIC):
             value = _scalar(value)
+            if type(value) is int and not LEAST <= value <= MOST:
+                value = event.value
+                hint = "put it in quotes if it is a name, or write it with an exponent"
+                text = "a whole number has at most 64 bits"
+                self.report(Problem("bad-value", text, self.where(mark), hint, length=len(value)))
         length = end.column - column if end.line == line else 1
         node = Node("scalar", value, line + 1, column + 1, length or 1, _NO_KEYS)
         if event.anchor is not None:
