@@ -383,6 +383,8 @@ def _refusal(value: Any) -> str:
 def _advice(value: Any, name: str) -> str:
     if _is_path(value):
         return "create the file or folder before the step returns its path"
+    if hasattr(value, "__next__"):
+        return "return a list of what it yields"
     return (
         "return a type that has a codec (numbers, text, lists and dicts of them, bytes, a pathlib.Path of a file "
         f"or folder, or what a plug-in stores), or declare `out: {{{name}: {{codec: pickle}}}}`"
