@@ -75,7 +75,7 @@ def parse(data: bytes, path: str) -> tuple[Node | None, list[Problem]]:
     try:
         node = builder.document(_Parser(text))
     except yaml.MarkedYAMLError as error:
-        builder.problems.append(_syntax(error, path))
+        builder.problems.append(_syntax(error, path, text))
         node = None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         builder.problems.append(Problem("yaml-syntax", f"this is not YAML: {str(error)[:200]}", Location(path, 1, 1)))
@@ -264,12 +264,13 @@ def _decode(data: bytes, path: str) -> tuple[str, Problem | None]:
     return text, None
 
 
-def _syntax(error: "yaml.MarkedYAMLError", path: str) -> Problem:
+def _syntax(error: "yaml.MarkedYAMLError", path: str, source: str) -> Problem:
     mark: Any = error.problem_mark or error.context_mark
+    line = "".join(source.split("\n")[mark.line : mark.line + 1])[: mark.column + 1] if mark else ""
     where = Location(path, mark.line + 1, mark.column + 1) if mark else Location(path, 1, 1)
     text = f"{error.problem or 'this is not YAML'}"
     hint = ""
-    if "'\\t'" in text or "tab" in text:
+    if "\t" in line and "any token" in text:
         text, hint = "a tab indents this line", "indent with spaces"
     elif error.context:
         text = f"{text} ({error.context})"

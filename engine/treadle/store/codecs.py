@@ -11,13 +11,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from stat import S_IXUSR
 from typing import TYPE_CHECKING, Any
 
 from treadle.authoring import PATH, Codec, ModelCard
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError, did_you_mean
 from treadle.store import tree
-from treadle.store.objects import LIST, Objects, add_list, is_folder
+from treadle.store.objects import LIST, PROGRAM, Objects, add_list, is_folder
 from treadle.store.scratch import temporary
 
 if TYPE_CHECKING:
@@ -197,6 +198,15 @@ class FileCodec(_Place):
     name = "file"
 
 
+class ProgramCodec(FileCodec):
+    """A file that may be executed; the file codec stores it so, and it is shown so again."""
+
+    name = PROGRAM
+
+    def accepts(self, value: Any) -> bool:
+        return False
+
+
 class FolderCodec(_Place):
     """A pathlib.Path of a folder."""
 
@@ -228,6 +238,7 @@ BUILTIN: Mapping[str, Codec] = {
         TextCodec(),
         BytesCodec(),
         FileCodec(),
+        ProgramCodec(),
         FolderCodec(),
         PickleCodec(),
         ListCodec(),
@@ -362,7 +373,8 @@ def _store_place(value: Any, codec: _Place, objects: Objects, scratch: str, name
         label = name  # such as bytes that are no UTF-8, which no record can hold
     if codec.folder:
         return objects.add_folder(real, codec.name, label, give=own)
-    return objects.add_file(real, codec.name, label, give=own)
+    executable = codec.name == FileCodec.name and os.stat(real).st_mode & S_IXUSR
+    return objects.add_file(real, PROGRAM if executable else codec.name, label, give=own)
 
 
 def _is_path(value: Any) -> bool:

@@ -22,6 +22,7 @@ from treadle.store.database import make_folder, os_failure
 from treadle.store.scratch import sync_folder, temporary
 
 LIST = "list"  # the codec of a list of artifacts
+PROGRAM = "program"  # the codec of a file that may be executed
 RECENT = 600.0  # seconds; an object found again after that long is marked as used, so that no sweep takes it
 
 _encode_list = Encoder().encode
@@ -180,7 +181,7 @@ class Objects:
             if is_folder(artifact):
                 planting.plant(members, self.path, target, planting.show)
             else:
-                planting.show(self.path(artifact.digest), target, False)
+                planting.show(self.path(artifact.digest), target, artifact.codec == PROGRAM)
         except OSError as error:
             raise os_failure(error, target) from error
         return target
@@ -199,7 +200,7 @@ class Objects:
             if is_folder(artifact):
                 planting.plant(members, self.path, part, planting.copy)
             else:
-                planting.copy(self.path(artifact.digest), part, False)
+                planting.copy(self.path(artifact.digest), part, artifact.codec == PROGRAM)
             planting.move(part, place, _part(self._state))
         except OSError as error:
             raise os_failure(error, place) from error
