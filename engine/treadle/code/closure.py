@@ -47,10 +47,11 @@ def gather(graph: Graph, nodes: Mapping[str, Node]) -> Closure:
     parts: dict[str, str] = {}
     for node in nodes.values():
         parts.update(node.parts)
+    written = {path for node in nodes.values() for path in node.written}  # what a step makes is no input of it
     return Closure(
         parts=dict(sorted(parts.items())),
         imports=_all(node.third for node in nodes.values()),
-        opened=_all(node.opened for node in nodes.values()),
+        opened=tuple(path for path in _all(node.opened for node in nodes.values()) if path not in written),
         notes=_all(node.notes for node in nodes.values()),
         loaded=_all(node.loaded for node in nodes.values()),
         computed=any(node.computed for node in nodes.values()),
