@@ -1,6 +1,7 @@
 """What a piece of code uses: free names with attribute chains, imports, literal paths, what cannot be followed."""
 
 import ast
+from collections.abc import Callable
 
 from treadle.code import literals
 from treadle.code.canonical import last_name
@@ -90,8 +91,8 @@ class Names(Scoped):
         reading, writing = literals.reads(node), literals.writes(node)
         self._reading += reading
         self._writing += writing
-        if reading:
-            self._unjoined(node)
+        if reading and _computed(node) and _reference(node.args[0], self.free) is None:
+            self.unjoined.add(f"line {node.lineno} reads a computed path below '{_computed(node)}'")
         if writing and literals.makes(node):
             given = (*node.args, *([node.func.value] if isinstance(node.func, ast.Attribute) else []))
             self.written.update(text for each in given if (text := self._place(each)) is not None)
@@ -219,17 +220,11 @@ class Names(Scoped):
         if isinstance(node, ast.Name) and node.id in self._places:
             return self._places[node.id]
         text = literals.joined(node)
-        return text if text is not None and literals.like_a_path(text) else self._reference(node)
-
-    def _reference(self, node: ast.AST) -> str | None:
-        """The path that an expression stands for by names of the module, as in `DATA / "a.csv"`; None for any other."""
-        text = literals.joined(node, named=True)
-        heads = [found[1:-1].partition(".")[0] for found in literals.WHOLE.findall(text)] if text is not None else []
-        return text if heads and all(map(self.free, heads)) else None
+        return text if text is not None and literals.like_a_path(text) else _reference(node, self.free)
 
     def _named(self, node: ast.AST) -> bool:
         """Note the path that an expression makes of names; whether it was one. Its names are looked at as ever."""
-        text = None if self._joining else self._reference(node)
+        text = None if self._joining else _reference(node, self.free)
         if text is None:
             return False
         if not self._writing and literals.like_a_path(text):
@@ -243,12 +238,20 @@ class Names(Scoped):
         if not self._writing and not self._joining and literals.like_a_path(text):
             self.opens.add(Opened(text, self._reading > 0))
 
-    def _unjoined(self, node: ast.Call) -> None:
-        first = node.args[0] if node.args else None
-        if isinstance(first, ast.JoinedStr) and self._reference(first) is None:
-            start = first.values[0] if first.values else None
-            if isinstance(start, ast.Constant) and isinstance(start.value, str) and "/" in start.value:
-                self.unjoined.add(f"line {node.lineno} reads a computed path below '{start.value}'")
+
+def _reference(node: ast.AST, free: Callable[[str], bool]) -> str | None:
+    """The path that an expression stands for by names of the module, as in `DATA / "a.csv"`; None for any other."""
+    text = literals.joined(node, named=True)
+    heads = [found[1:-1].partition(".")[0] for found in literals.WHOLE.findall(text)] if text is not None else []
+    return text if heads and all(map(free, heads)) else None
+
+
+def _computed(node: ast.Call) -> str:
+    """The beginning of the path that a call reads by a text with values in it; empty for any other."""
+    first = node.args[0] if node.args else None
+    start = first.values[0] if isinstance(first, ast.JoinedStr) and first.values else None
+    known = isinstance(start, ast.Constant) and isinstance(start.value, str) and "/" in start.value
+    return str(start.value) if known and isinstance(start, ast.Constant) else ""
 
 
 def module_target(alias: ast.alias) -> Target:
