@@ -116,13 +116,14 @@ class Formed(Protocol):
 
 
 class Takes(NamedTuple):
-    """Marks a parameter that names a class or function: `estimator: Annotated[str, Takes("params")]`.
+    """Marks a parameter that names a class or function: `estimator: Annotated[str, Takes("params", "space")]`.
 
-    `parameter` is the one with its arguments. `check` reads the signature of what is named, where its package is
-    installed, and refuses a wrong name or argument; nothing is imported for that.
+    `parameter` is the one with its arguments, `tried` one with values to try for them. `check` reads the signature of
+    what is named, where its package is installed, and refuses a wrong name or argument; nothing is imported for that.
     """
 
     parameter: str
+    tried: str = ""
 
 
 class Checked(NamedTuple):
@@ -147,7 +148,11 @@ def secret(name: str) -> str:
 
 
 class ModelFormat(Codec, Protocol):
-    """A codec of models: it also reads a file of uncertain origin, and makes what a server asks."""
+    """A codec of models: it also reads a file of uncertain origin, and makes what a server asks.
+
+    It may have `alone`, the name of a module that needs nothing of treadle: its `load(bytes)` reads the model and its
+    `asker(model)` returns what predicts a data frame. MLflow models carry its source along.
+    """
 
     def read_model(self, data: bytes, trusted: Collection[str]) -> Any:
         """The model in a file whose digest was proved, with no type but those known as harmless and `trusted`.

@@ -6,6 +6,7 @@ do not depend on their order, and what has no canonical form is an error, never 
 
 import math
 import os
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -32,19 +33,19 @@ def of_file(path: str | os.PathLike[str]) -> str:
 def of_handle(handle: int, path: str | os.PathLike[str], size: int) -> str:
     """Digest of an open file's content; `size` is what it seems to have, `path` is where it is. Raises OSError."""
     if size < LARGE:  # without a size (a pipe, /proc) as with one, what is read decides
-        head = _read(handle, size)
+        head = os.read(handle, size + 1)
+        if len(head) != size or not size:  # else one byte more was asked for, so this is the end
+            head = _rest(handle, head)
         if len(head) < LARGE:
-            return of_bytes(head)
+            digest: str = blake3(head).hexdigest()
+            return digest
     hasher = blake3(max_threads=blake3.AUTO)
     hasher.update_mmap(path)
     return str(hasher.hexdigest())
 
 
-def _read(handle: int, size: int) -> bytes:
-    """The content as long as it is shorter than LARGE, with no more room for it than a small file needs."""
-    data = os.read(handle, size + 1)
-    if len(data) == size > 0:
-        return data  # one byte more was asked for, so this is the end
+def _rest(handle: int, data: bytes) -> bytes:
+    """The content that begins with `data`, as long as it is shorter than LARGE."""
     while len(data) < LARGE and (more := os.read(handle, LARGE - len(data))):
         data += more
     return data
@@ -56,6 +57,16 @@ def of_value(value: Any) -> str:
     Raises TypeError for anything else, naming the type.
     """
     return of_bytes(canonical(value))
+
+
+def of_listing(shape: str, names: Sequence[str], contents: Sequence[str]) -> str:
+    """Digest of `[shape, [[name, content], …]]`, as `of_value` has it, in a third of its time for many names."""
+    pairs = zip(names, contents, strict=True)
+    text = "".join([f"[s{len(name)}:{name}s{len(content)}:{content}]" for name, content in pairs])
+    text = f"[s{len(shape)}:{shape}[{text}]]"
+    if text.isascii():  # then a character is a byte
+        return of_bytes(text.encode("ascii"))
+    return of_value([shape, [list(pair) for pair in zip(names, contents, strict=True)]])
 
 
 def canonical(value: Any) -> bytes:

@@ -65,6 +65,15 @@ class InputError(TreadleError):
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("; ".join(f"{p.where}: {p.text}" if p.where else p.text for p in self.problems))
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback, which would be all ours."""
+        shown = []
+        for problem in self.problems:
+            shown.append(f"{problem.severity}[{problem.code}]: {problem.text}")
+            shown += [f"  --> {problem.where}"] if problem.where else []
+            shown += [f"  = hint: {problem.hint}"] if problem.hint else []
+        return shown
+
 
 class StoreError(TreadleError):
     """The store under `.treadle/` cannot be read or written."""

@@ -60,11 +60,22 @@ def parse(text: str) -> Expression:
     try:
         tree = ast.parse(text.strip() or " ", mode="eval").body
     except SyntaxError as error:
+        _refuse_one_equals(text)
         raise ExpressionError(_plain(error.msg), max(0, (error.offset or 1) - 1)) from None
     except (ValueError, RecursionError, MemoryError):
         raise ExpressionError("this is not an expression") from None
     _allow(tree, 0)
     return Expression(text, tree)
+
+
+def _refuse_one_equals(text: str) -> None:
+    """Raise ExpressionError for `a = b`, which is what many other languages call a comparison."""
+    import re  # lazy: only for a mistake
+
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", lambda quoted: " " * len(quoted.group()), text)
+    found = re.search(r"(?<![=<>!])=(?!=)", bare)
+    if found:
+        raise ExpressionError("two values are compared by ==", found.start())
 
 
 def names(expression: Expression) -> list[tuple[str, int]]:

@@ -11,7 +11,8 @@ from treadle.api.compiled import Request
 from treadle.api.report import picture
 from treadle.domain.plan import Plan
 from treadle.domain.run import RunRecord, StepRecord
-from treadle.quantity import format_duration
+from treadle.errors import did_you_mean
+from treadle.quantity import format_duration, format_figure
 from treadle.report.dag import draw
 from treadle.report.notebook import cell
 from treadle.run.preview import Preview
@@ -27,12 +28,14 @@ class Result(Mapping[str, Any]):
         self._path = path
 
     def __getitem__(self, name: str) -> Any:
-        step, _, output = name.partition(".")
-        outputs = self.record.steps[step].outputs
-        if not outputs:
-            raise KeyError(f"'{step}' made nothing: {self.record.steps[step].fate}, {self.record.steps[step].reason}")
-        main = next((found for found in outputs if found != "metrics"), "metrics")
-        return runs.read_value(outputs[output or main], self._path)
+        step, _, output = ("", "", "") if name in self.record.steps else name.rpartition(".")
+        found = self._step(step or name)
+        if not found.outputs:
+            raise KeyError(f"'{found.id}' made nothing: {found.fate}, {found.reason}")
+        main = next((one for one in found.outputs if one != "metrics"), "metrics")
+        if (output or main) not in found.outputs:
+            raise KeyError(f"'{found.id}' has no output '{output}' {did_you_mean(output, found.outputs)}".rstrip())
+        return runs.read_value(found.outputs[output or main], self._path)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, step in self.record.steps.items() if step.outputs)
@@ -46,7 +49,12 @@ class Result(Mapping[str, Any]):
 
     def metrics(self, step: str) -> dict[str, float]:
         """The metrics of one step."""
-        return self.record.steps[step].metrics
+        return self._step(step).metrics
+
+    def _step(self, name: str) -> StepRecord:
+        if name not in self.record.steps:
+            raise KeyError(f"the run has no step '{name}' {did_you_mean(name, self.record.steps)}".rstrip())
+        return self.record.steps[name]
 
     def __repr__(self) -> str:
         lines = [f"run {self.record.run_id}: {self.record.status}"]
@@ -57,7 +65,8 @@ class Result(Mapping[str, Any]):
         steps = self.record.steps.values()
         rows = [(s.id, s.fate, format_duration(s.seconds) if s.seconds else "", _metrics(s) or s.reason) for s in steps]
         caption = f"{self.record.pipeline}: {self.record.status}, run {self.record.run_id}"
-        return cell(("step", "fate", "time", "what"), rows, picture(self.record, self._path), caption)
+        failures = [(s.id, s.failure.traceback or s.failure.message) for s in steps if s.failure is not None]
+        return cell(("step", "fate", "time", "what"), rows, picture(self.record, self._path), caption, failures)
 
 
 class Planned(Sequence[Preview]):
@@ -99,4 +108,4 @@ def run(path: Path, params: Mapping[str, Any] | None = None, *targets: str, forc
 
 def _metrics(step: StepRecord) -> str:
     """The first metrics of a step in one line."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in list(step.metrics.items())[:4])
+    return ", ".join(f"{name} {format_figure(value)}" for name, value in list(step.metrics.items())[:4])

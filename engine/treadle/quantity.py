@@ -48,6 +48,11 @@ def share(value: str | int | float) -> float:
     return number
 
 
+def format_figure(value: float) -> str:
+    """A measured number for people: whole ones in full, others with four digits that count."""
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
 def format_duration(seconds: float) -> str:
     """Seconds for people: `12 ms`, `3.4 s`, `2m 05s`, `1h 02m`."""
     if seconds < 1:

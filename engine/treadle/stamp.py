@@ -131,7 +131,7 @@ def record(stamp: Stamp, run: "tuple[str, float, float, str]") -> bool:
     import sqlite3  # lazy: 5 ms, only when all else stands
 
     path = os.path.join(stamp.root, ".treadle", "state.db")
-    if not os.path.exists(path):
+    if not os.access(path, os.W_OK):
         return False
     run_id, started, finished, commit = run
     try:

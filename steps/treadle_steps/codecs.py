@@ -6,11 +6,13 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from treadle.authoring import CodecError
+from treadle_steps import native
+from treadle_steps.served import Served
 
 # What scikit-learn's own models are made of, though skops does not list it: plain holders of data and its own checks.
 HARMLESS = (
@@ -48,20 +50,14 @@ class ParquetCodec:
         return not _names(value).isdisjoint(self.forms)
 
     def write(self, value: Any, path: Path) -> None:
-        import pyarrow as pa  # lazy: only a worker that has a table
         from pyarrow import parquet  # lazy: only a worker that has a table
 
         from treadle_steps import tables  # lazy: only a worker that has a table
 
-        def write(value: Any) -> None:
-            parquet.write_table(tables.to_arrow(value), path, compression="zstd", compression_level=1)
-
-        refusals = (pa.ArrowException, ValueError, TypeError, OverflowError)
         try:
-            write(value)
-        except refusals as error:
-            which = tables.misfit(value, write, refusals)
-            raise CodecError(f"this table cannot be stored as Parquet: {which}{error}") from None
+            parquet.write_table(tables.to_arrow(value), path, compression="zstd", compression_level=1)
+        except tables.REFUSALS as error:
+            raise CodecError(tables.why_not(value) or f"this table cannot be stored as Parquet: {error}") from None
 
     def read(self, path: Path) -> Any:
         from treadle_steps import tables  # lazy: only a worker that reads a table
@@ -112,8 +108,8 @@ class NpyCodec:
         return np.load(path, allow_pickle=False)
 
 
-class SkopsCodec:
-    """Estimators of scikit-learn, and of others with its base class, through skops.
+class SkopsCodec(Served):
+    """Estimators of scikit-learn, and of others with its base class, through skops; boosters have formats of their own.
 
     Only artifacts that a run recorded here made reach `read`, and their digest was proved; the types
     that such a file names are trusted for that reason, and for no other.
@@ -124,7 +120,8 @@ class SkopsCodec:
     folder = False
 
     def accepts(self, value: Any) -> bool:
-        return any(n.startswith("sklearn.base.") and n.endswith(".BaseEstimator") for n in _full_names(value))
+        estimator = any(n.startswith("sklearn.base.") and n.endswith(".BaseEstimator") for n in _full_names(value))
+        return estimator and not native.package(value)
 
     def write(self, value: Any, path: Path) -> None:
         from skops import io as skops  # lazy: only a worker that has a model
@@ -171,17 +168,6 @@ class SkopsCodec:
             from skops import io  # noqa: F401  # lazy: only a server that has no compiled form
 
             from treadle_steps.compiled import build, frame  # noqa: F401  # lazy: only a server that has no compiled form
-
-    def predictor(
-        self, read: Callable[[], Any], card: Mapping[str, Any], example: Sequence[Mapping[str, Any]], form: bytes
-    ) -> Any:
-        """What answers for a model: compiled where that was proved, else the model itself."""
-        from treadle_steps.compiled import answer  # lazy: only a worker that serves a model
-
-        try:
-            return answer.predictor(read, card, example, form)
-        except ValueError as error:
-            raise CodecError(str(error)) from None
 
 
 def _names(value: Any) -> set[str]:

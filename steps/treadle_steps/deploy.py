@@ -11,6 +11,7 @@ import pandas as pd
 
 from treadle.authoring import Checked, ModelCard, StepError
 from treadle_steps import judging, psi, signature
+from treadle_steps.bare import own
 from treadle_steps.compiled import answer
 from treadle_steps.compiled.frame import columns_of
 from treadle_steps.compiled.verdict import verdict
@@ -46,17 +47,19 @@ def model(
     of event times, the counts of its windows go with it: they say how much windows differ without any drift.
     Raises StepError for a name that cannot be part of a path, for a rollout key that is not known, and when the
     reference lacks a feature or the model answers it differently column by column.
+
+    Example:
+
+        deploy:
+          uses: deploy.model
+          in: {model: train, report: evaluate, reference: split.test}
+          with: {name: surge-pricing, rollout: {metric: accepted, unit: rider_id}}
     """
-    if not NAME.fullmatch(name):
-        raise StepError(
-            f"the model's name is {name!r}", "use letters, digits, '.', '_' and '-', and begin with no sign"
-        )
-    if not hasattr(model, "predict"):
-        raise StepError(f"the model is a {type(model).__name__}, which predicts nothing", "in: {model: a train step}")
+    model = _usable(name, model)
     features = [str(field) for field in getattr(model, "feature_names_in_", [])]
     kinds: dict[str, str] = dict(getattr(model, "feature_kinds_", {}))
     profile: dict[str, Any] = {}
-    frame = None
+    frame = answers = None
     if reference is not None:
         frame = table(reference, "reference")
         need_columns(frame, features, "the model's feature", "the reference")
@@ -89,7 +92,7 @@ def model(
         facts["compiled"] = "original: there is no reference to prove a compiled form on"
     return ModelCard(
         name=name,
-        estimator=f"{type(final(model)).__module__}.{type(final(model)).__qualname__}",
+        estimator=f"{type(own(final(model))).__module__}.{type(own(final(model))).__qualname__}",
         inputs=[{"name": field, **({"dtype": kinds[field]} if field in kinds else {})} for field in features],
         target=target,
         classes=None if classes is None else [str(label) for label in classes],
@@ -100,11 +103,21 @@ def model(
         rollout=checked(rollout),
         signature={
             "inputs": fields,
-            "outputs": signature.outputs(model, target),
+            "outputs": signature.outputs(model, target, answers),
             "probabilities": signature.probabilities(model),
         },
         **facts,
     )
+
+
+def _usable(name: str, model: Any) -> Any:
+    """The model as it is asked; raises StepError for a wrong name and for what predicts nothing."""
+    if not NAME.fullmatch(name):
+        raise StepError(
+            f"the model's name is {name!r}", "use letters, digits, '.', '_' and '-', and begin with no sign"
+        )
+    judging.need_model(model)
+    return judging.asked(model)
 
 
 def _need_same(model: Any, frame: pd.DataFrame, fields: list[dict[str, Any]]) -> None:
@@ -120,9 +133,10 @@ def _need_same(model: Any, frame: pd.DataFrame, fields: list[dict[str, Any]]) ->
 
 def _requirements(model: Any) -> dict[str, str]:
     """Installed versions of what loads and runs the model, its own library included."""
-    top = type(final(model)).__module__.partition(".")[0]
+    top = type(own(final(model))).__module__.partition(".")[0]
+    beside = ("onnxruntime",) if top == "onnx" else ()
     found = {}
-    for library in sorted({*NEEDED, *packages_distributions().get(top, [])}):
+    for library in sorted({*NEEDED, *beside, *packages_distributions().get(top, [])}):
         try:
             found[library] = version(library)
         except PackageNotFoundError:

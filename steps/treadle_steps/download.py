@@ -31,6 +31,13 @@ def url(
     http, https, ftp and file are built in; others, such as s3, go through fsspec. `secret_header` names an environment
     variable with a header such as `Authorization: Bearer …`. `timeout` in seconds of silence. Raises StepError when
     the answer is an error, stops half-way, or holds no table.
+
+    Example:
+
+        zones:
+          uses: ingest.url
+          with: {url: "https://example.com/zones.csv"}
+          cache: {ttl: 1d}
     """
     name = Path(unquote(urlsplit(url).path)).name or "table.csv"
     folder = Path(tempfile.mkdtemp())

@@ -50,6 +50,13 @@ def estimate(
     `reference` has predictions and outcomes and was not trained on. Alarms when the estimate lies outside its mean
     over ten parts of the reference by three standard deviations, on the bad side. `features` help `dle`; numbers only.
     Raises StepError for unknown columns, missing values and fewer than `min_rows` current rows.
+
+    Example:
+
+        estimate:
+          uses: monitor.estimate
+          in: {reference: data.champion, current: data.live}
+          with: {method: dle, features: [demand, drivers, rain]}
     """
     one_of(method, ("cbpe", "dle"), "method")
     past, now = table(reference, "reference"), table(current, "current")

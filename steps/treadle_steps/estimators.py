@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import suggestion
+from treadle_steps.words import suggestion
 
 
 def make(name: str, params: Mapping[str, Any], seed: int | None) -> Any:

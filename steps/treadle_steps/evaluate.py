@@ -103,6 +103,14 @@ def regression(
     the number of resamples behind the intervals (percentile bootstrap), 0 for none. `champion` is another model,
     judged on the same rows: its metrics are called champion_mae and so on, and the report says how far the two differ.
     Raises StepError for fewer than 2 rows, missing or infinite values, and predictions that are no numbers.
+
+    Example:
+
+        evaluate:
+          uses: evaluate.regression
+          in: {model: train, data: split.test}
+          with: {slices: [zone]}
+          gate: "mae < 0.5 * naive_mae"
     """
     x, y, frame = judging.rows_of(model, data, target)
     if not is_number(y):
@@ -154,6 +162,14 @@ def classification(
 
     Parameters are those of `evaluate.regression`. Rows of the confusion matrix are the true classes. Raises StepError
     for a model without classes and for a class that it has never seen.
+
+    Example:
+
+        accepted:
+          uses: evaluate.classification
+          in: {model: acceptance, data: split.test}
+          with: {slices: [zone]}
+          gate: "log_loss < 0.5"
     """
     x, y, frame = judging.rows_of(model, data, target)
     if not hasattr(model, "classes_"):

@@ -8,7 +8,8 @@ import pandas as pd
 
 from treadle.authoring import StepError
 from treadle_steps import judging
-from treadle_steps.refusals import is_number, suggestion, table
+from treadle_steps.refusals import is_number, table
+from treadle_steps.words import suggestion
 
 
 class Explained(NamedTuple):
@@ -42,6 +43,13 @@ def shap(
     explainer of shap; Lundberg and Lee 2017). The contributions of a row and `base` add up to `prediction`. For a
     classifier they are parts of the chance of the class `of`, which needs no name where there are two: it is the
     second then. Needs `pip install 'treadle[shap]'`. Raises StepError for missing columns and infinite values.
+
+    Example:
+
+        explained:
+          uses: explain.shap
+          in: {model: acceptance, data: split.test, background: split.train}
+          with: {rows: 10, background_rows: 10}
     """
     try:
         from shap import maskers  # lazy: an extra
@@ -49,6 +57,7 @@ def shap(
     except ImportError:
         raise StepError("shap is not installed", "pip install 'treadle[shap]'") from None
     judging.need_model(model)
+    model = judging.asked(model)
     if min(rows, background_rows) < 1:
         raise StepError(f"rows is {rows} and background_rows is {background_rows}", "give at least 1 of each")
     frame = table(data)

@@ -23,6 +23,13 @@ def datetime(
     """Add numbers for parts of a date column, named COLUMN_PART; with `cyclic` as sine and cosine of the period.
 
     Raises StepError for a column that holds no dates and for a part that is not known.
+
+    Example:
+
+        dated:
+          uses: features.datetime
+          in: {data: valid}
+          with: {column: ts, parts: [hour, weekday], cyclic: true}
     """
     frame = table(data)
     need_columns(frame, [column], "column:")

@@ -12,7 +12,8 @@ from sklearn.utils.validation import has_fit_parameter
 from treadle.authoring import StepError
 from treadle_steps import crossval, estimators, stopping
 from treadle_steps.preprocess import with_preprocessing
-from treadle_steps.refusals import is_number, kind_of, need_columns, need_usable, need_values, shown, table
+from treadle_steps.refusals import is_number, kind_of, need_columns, need_some, need_usable, need_values, table
+from treadle_steps.words import shown
 
 
 class Columns(NamedTuple):
@@ -57,6 +58,7 @@ def rows_of(data: Any, columns: Columns) -> Rows:
     x = frame[_features(list(frame.columns), features, {target, weight, *(drop or [])}, target)]
     for name in x.columns:
         need_usable(x[name], "feature")
+        need_some(x[name], "feature")
     return Rows(x, frame[target], None if weight is None else _weights(frame[weight]), time is not None)
 
 

@@ -67,6 +67,13 @@ def forecast(
     within `history`, the rows that were trained on, or within `data` without it, series by series of `by` in the order
     of `time`. `interval` names the columns of its lower and upper limit; `horizon` the column that says how far ahead
     a row was predicted. Raises StepError for a series shorter than a season and for what `evaluate.regression` refuses.
+
+    Example:
+
+        forecast:
+          uses: evaluate.forecast
+          in: {data: split.test, model: train, history: split.train}
+          with: {time: ts, target: multiplier, season: 7}
     """
     frame = table(data)
     need_columns(frame, [time, *(by or [])], "time and by:")

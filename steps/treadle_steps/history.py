@@ -23,6 +23,13 @@ def lag(
 
     New columns are called COLUMN_lag_N; the first N rows of a group have none, and are left out with `drop_missing`.
     Raises StepError for a lag below 1, which would tell the future, and for two rows of a group at the same time.
+
+    Example:
+
+        before:
+          uses: features.lag
+          in: {data: dated}
+          with: {columns: [distance], time: ts, by: [rider_id], lags: [1, 2]}
     """
     frame, groups = _ordered(data, columns, time, by)
     _need_counts("lags", lags, "0 is the row itself, -1 its future")
@@ -45,6 +52,13 @@ def rolling(
     The row itself is never in its window, so that a target may be rolled too. New columns are called
     COLUMN_STATISTIC_N. Statistics are mean, sum, min, max, std, median and count. Raises StepError for a column
     without numbers, for a window below 1, and for two rows of a group at the same time.
+
+    Example:
+
+        usual:
+          uses: features.rolling
+          in: {data: dated}
+          with: {columns: [distance], time: ts, by: [rider_id], windows: [3, 10], statistics: [mean, max]}
     """
     frame, groups = _ordered(data, columns, time, by)
     _need_counts("windows", windows, "rows before this one")

@@ -32,6 +32,13 @@ def infer(data: pd.DataFrame, *, roles: dict[str, str] | None = None) -> Inferre
     are listed when there are at most 20 and the Good-Turing estimate of a new one is below 0.1 %; a column is unique
     only when its role or name says identifier.
     `roles` maps columns to roles. Save the text: `save: {text: trips.schema.yaml}`.
+
+    Example:
+
+        proposed:
+          uses: validate.infer
+          in: {data: trips}
+          save: {text: proposed.schema.yaml}
     """
     frame = table(data)
     columns = {str(name): _column(str(name), frame[name], (roles or {}).get(str(name), "")) for name in frame.columns}

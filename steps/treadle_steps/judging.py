@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 
 from treadle.authoring import StepError
+from treadle_steps.bare import usable
 from treadle_steps.refusals import need_columns, need_usable, need_values, table
 
 SAMPLE = 2000  # rows that permutation importance is measured on
@@ -14,8 +15,16 @@ SAMPLE = 2000  # rows that permutation importance is measured on
 
 def need_model(model: Any, what: str = "the model") -> None:
     """Raise StepError for what predicts nothing."""
-    if not hasattr(model, "predict"):
+    if not hasattr(asked(model), "predict"):
         raise StepError(f"{what} is a {type(model).__name__}, which predicts nothing", "in: {model: a train step}")
+
+
+def asked(model: Any) -> Any:
+    """The model as it is asked: itself, or a bare booster or graph behind `predict`; raises StepError."""
+    try:
+        return usable(model)
+    except (ValueError, ImportError) as error:
+        raise StepError(f"the model cannot be asked: {error}") from error
 
 
 def rows_of(model: Any, data: Any, target: str | None) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
@@ -32,7 +41,7 @@ def rows_of(model: Any, data: Any, target: str | None) -> tuple[pd.DataFrame, pd
 
 def features_of(model: Any, frame: pd.DataFrame, target: str, what: str = "the model") -> pd.DataFrame:
     """The columns that a model was fitted on, or all but the target where it does not say; raises StepError."""
-    wanted = getattr(model, "feature_names_in_", None)
+    wanted = getattr(asked(model), "feature_names_in_", None)
     features = list(wanted) if wanted is not None else [c for c in frame.columns if c != target]
     need_columns(frame, features, f"{what}'s feature")
     for feature in features:
@@ -43,7 +52,7 @@ def features_of(model: Any, frame: pd.DataFrame, target: str, what: str = "the m
 def predicted(model: Any, x: pd.DataFrame, method: str = "predict") -> Any:
     """What the model says of each row; raises StepError when it cannot."""
     try:
-        return getattr(model, method)(x)
+        return getattr(asked(model), method)(x)
     except (ValueError, TypeError) as error:
         gaps = [str(name) for name in x.columns if x[name].isna().any()]
         hint = f"missing values in: {', '.join(gaps)}" if gaps else ""
@@ -74,7 +83,7 @@ def importance(
     if len(x) > SAMPLE:
         chosen = np.sort(np.random.default_rng(seed).choice(len(x), SAMPLE, replace=False))
         x, y = x.iloc[chosen], y.iloc[chosen]
-    measured = permutation_importance(model, x, y, n_repeats=repeats, random_state=seed, scoring=scoring)
+    measured = permutation_importance(asked(model), x, y, n_repeats=repeats, random_state=seed, scoring=scoring)
     rows = [
         {"column": name, "loss": float(mean), "sd": float(sd)}
         for name, mean, sd in zip(x.columns, measured.importances_mean, measured.importances_std, strict=True)

@@ -7,9 +7,10 @@ from treadle_steps import detectors, psi, verdict
 from treadle_steps import reference as past
 from treadle_steps.drift_page import render
 from treadle_steps.reference import Reference
-from treadle_steps.refusals import is_moment, is_number, one_of, suggestion
+from treadle_steps.refusals import is_moment, is_number, one_of
 from treadle_steps.source import Source, need, open_source
 from treadle_steps.windows import Windows, cut, seconds, stamps
+from treadle_steps.words import suggestion
 
 MOVED = 3  # bins named in the report of a column
 PREDICTION_DELTA = 0.02
@@ -82,14 +83,19 @@ def drift(
     Detectors other than `psi_min_effect` judge the last window. Raises StepError for fewer than `min_rows` rows
     (missing data is never success; with windows, `windows` is 0), for unknown columns and for a column that changed its
     kind.
+
+    Example:
+
+        drift:
+          uses: monitor.drift
+          in: {reference: split.test, current: data.live}
+          with: {at: ts, window: 1d, columns: [zone, demand, drivers, temperature]}
     """
     now = open_source(current, "current")
     _check(fdr, delta, method, season)
     if at is not None:
         need(now, at, "at:")
-    every = seconds(window, "window")
-    if not every:
-        raise StepError("window is 0", "give a length, such as 1h")
+    every = _length(window)
     if at is None and now.rows < min_rows:
         raise StepError(f"current has {now.rows:,} rows, fewer than {min_rows:,}", "wait for more, or lower min_rows")
     before = past.read(reference, columns, at, every, min_rows)
@@ -124,6 +130,13 @@ def drift(
     report |= {"windows": _spans(made), "late_rows": made.late, "columns": judged, "skipped": skipped}
     figures = _figures(judged, len(chosen), made, alarm)
     return Drift(report, figures, render(report, before.profiles))
+
+
+def _length(window: str) -> float:
+    every = seconds(window, "window")
+    if not every:
+        raise StepError("window is 0", "give a length, such as 1h")
+    return every
 
 
 def _limits(chosen: list[str], delta: float, deltas: dict[str, float], prediction: str | None) -> dict[str, float]:

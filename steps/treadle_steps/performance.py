@@ -57,6 +57,13 @@ def performance(
     fewer than `min_coverage` of its outcomes is not judged. The bet begins anew every `detect_within`; losses are
     clipped to `range`, without it to the 99.9th percentile of the reference, fixed in advance. Raises StepError for
     unknown columns, and when the reference has no loss.
+
+    Example:
+
+        performance:
+          uses: monitor.performance
+          in: {reference: evaluate, current: data.live}
+          with: {at: ts, window: 1d, delay: 1h, range: [0, 2]}
     """
     one_of(loss, LOSSES, "loss")
     frame = table(current, "current")

@@ -47,8 +47,17 @@ def batch(
     copied beside the prediction, such as an identifier; `chances` adds a column chance_CLASS for each class. The chunks
     of equal tables are equal, and so are their predictions to the last bit. Raises StepError for a file without the
     model's features and for infinite values.
+
+    Example:
+
+        predictions:
+          uses: predict.batch
+          in: {model: train, data: split.test}
+          with: {keep: [ride_id, ts]}
+          save: {predictions: predictions.parquet}
     """
     judging.need_model(model)
+    model = judging.asked(model)
     if chunk < 1:
         raise StepError(f"chunk is {chunk}", "give the number of rows that fit into memory")
     if chances and not hasattr(model, "predict_proba"):

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import is_moment, is_number, need_plain, shown
+from treadle_steps.refusals import is_moment, is_number, need_plain
+from treadle_steps.words import shown
 
 BINS = 10
 TOP = 20

@@ -48,6 +48,13 @@ def quality(
     have (those of the same hour of the day, when there are three of them). With `max_age` and `now` (seconds since the
     epoch), the newest row must be no older. One failed check blocks retraining: the metric `blocked` is 1.
     `reference` is a table or a card of `deploy.model`, `current` a table or Parquet. Raises StepError for bad input.
+
+    Example:
+
+        quality:
+          uses: monitor.quality
+          in: {reference: split.test, current: data.live}
+          with: {at: ts, window: 1d, columns: [zone, demand, drivers, rain]}
     """
     source = open_source(current, "current")
     before = past.read(reference, columns, None, 0.0, 1)

@@ -67,6 +67,13 @@ def ranking(
     prediction, or by the chance of its last class. Groups without a relevant row are counted and left out. Intervals
     draw groups, not rows. `champion` is another model, judged on the same rows. Raises StepError for a negative
     relevance, for data without a relevant row, and for what `evaluate.regression` refuses.
+
+    Example:
+
+        ranking:
+          uses: evaluate.ranking
+          in: {model: acceptance, data: split.test}
+          with: {group: zone, k: 5}
     """
     if k < 1:
         raise StepError(f"k is {k}", "give the number of places that are looked at, 1 or more")

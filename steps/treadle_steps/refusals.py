@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Hashable, Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,7 @@ import pandas as pd
 
 from treadle.authoring import StepError
 from treadle_steps.ingest import table as read_table
-
-
-def suggestion(word: str, choices: Iterable[str]) -> str:
-    """Name the nearest of `choices`, or list them when there are few; "" when neither helps."""
-    known = sorted(set(choices))
-    close = get_close_matches(word[:100], known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{close[0]}'?"
-    return "known: " + ", ".join(known) if 0 < len(known) <= 20 else ""
+from treadle_steps.words import shown, suggestion
 
 
 def one_of(word: Any, choices: Sequence[str], what: str) -> str:
@@ -178,11 +169,6 @@ def need_few(column: pd.Series, most: int, hint: str) -> None:
             " that many columns of zeros and ones",
             hint,
         )
-
-
-def shown(value: Any) -> str:
-    """A value as a message shows it: as Python's own, not numpy's."""
-    return repr(value.item() if hasattr(value, "item") else value)
 
 
 def is_number(column: pd.Series) -> bool:

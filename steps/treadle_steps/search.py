@@ -12,8 +12,9 @@ from treadle.authoring import StepError, Takes
 from treadle_steps import space as space_of
 from treadle_steps.estimators import final
 from treadle_steps.fitting import Columns, Recipe, Rows, fitted, model_of, rows_of, scored
-from treadle_steps.refusals import known_keys, one_of, suggestion
+from treadle_steps.refusals import known_keys, one_of
 from treadle_steps.train import TrainMetrics
+from treadle_steps.words import suggestion
 
 GREATEST = ("cv_r2", "cv_accuracy", "cv_auc")  # more is better; of the other metrics less is
 
@@ -39,6 +40,16 @@ def candidates(
     `space` maps a parameter to a list of values or, for random draws, to {uniform: [low, high]}, {log: [low, high]} or
     {int: [low, high]}, limits included. `rows` is how many rows a candidate is tried on (default: all). The same seed
     gives the same candidates. Raises StepError for an empty space and for more than 10,000 candidates.
+
+    Example:
+
+        candidates:
+          uses: search.candidates
+          with:
+            strategy: random
+            count: 4
+            space: {alpha: {log: [0.01, 100]}, fit_intercept: [true, false]}
+            rows: 1000
     """
     found = space_of.grid(space) if strategy == "grid" else space_of.random(space, count, seed)
     return [{"params": params, **({} if rows is None else {"rows": rows})} for params in found]
@@ -63,6 +74,14 @@ def candidate(
     """Try one candidate of `search.candidates` by cross-validation: its params, rows and metrics.
 
     Use it with `foreach`, so that candidates run side by side, each cached; parameters are those of `train.estimator`.
+
+    Example:
+
+        tried:
+          uses: train.candidate
+          foreach: candidates
+          in: {data: split.train, candidate: candidates}
+          with: {estimator: sklearn.linear_model.Ridge, target: multiplier, features: [demand, drivers, rain]}
     """
     known_keys(candidate, ("params", "rows"), "a candidate")
     rows = rows_of(data, Columns(target, features, drop, weight, cv_time))
@@ -73,7 +92,15 @@ def candidate(
 def survivors(
     tried: list[dict[str, Any]], *, metric: str, factor: int = 3, rows: int | None = None
 ) -> list[dict[str, Any]]:
-    """The best 1/`factor` of tried candidates, to be tried again on more `rows` (default: all): one turn of halving."""
+    """The best 1/`factor` of tried candidates, to be tried again on more `rows` (default: all): one turn of halving.
+
+    Example:
+
+        survivors:
+          uses: search.survivors
+          in: {tried: tried}
+          with: {metric: cv_mae, factor: 2}
+    """
     _need_factor(factor)
     best = _ranked(tried, metric)
     best = best[: math.ceil(len(best) / factor)]
@@ -84,7 +111,7 @@ def search(
     data: pd.DataFrame,
     tried: list[dict[str, Any]] | None = None,
     *,
-    estimator: Annotated[str, Takes("params")],
+    estimator: Annotated[str, Takes("params", "space")],
     target: str,
     space: dict[str, Any] | None = None,
     strategy: Literal["grid", "random", "halving"] = "grid",
@@ -112,6 +139,18 @@ def search(
     or a parameter such as max_iter, `most` of it in the end. `metric` is cv_mae, or for classifiers cv_log_loss, unless
     it says otherwise. `jobs` processes try candidates at a time; name it in `no_key`. Everything else is as in
     `train.estimator`. Raises StepError for an empty space and for a metric that the candidates do not have.
+
+    Example:
+
+        acceptance:
+          uses: train.search
+          in: {data: split.train}
+          with:
+            estimator: sklearn.linear_model.LogisticRegression
+            target: accepted
+            features: [multiplier, distance, zone]
+            preprocess: {numeric: {scale: standard}, categorical: {encode: onehot}}
+            space: {C: [0.1, 1, 10]}
     """
     rows = rows_of(data, Columns(target, features, drop, weight, cv_time))
     recipe = Recipe(estimator, preprocess, calibrate, _need_folds(cv), seed)

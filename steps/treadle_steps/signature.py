@@ -38,10 +38,14 @@ def inputs(model: Any, features: list[str], kinds: dict[str, str], frame: pd.Dat
     return found
 
 
-def outputs(model: Any, target: str | None) -> list[dict[str, Any]]:
-    """The field that a model returns: its target, or `prediction`."""
+def outputs(model: Any, target: str | None, answers: Any = None) -> list[dict[str, Any]]:
+    """The field that a model returns: its target, or `prediction`; `answers` are some of its predictions.
+
+    A classifier returns what its classes are, any other model numbers, unless its answers are text.
+    """
     classes = getattr(model, "classes_", None) if is_classifier(model) else None
-    dtype = "double" if classes is None else dtype_of(np.asarray(classes))
+    text = classes is None and answers is not None and answers.dtype.kind in "OU"
+    dtype = "string" if text else "double" if classes is None else dtype_of(np.asarray(classes))
     choices = None if classes is None else [str(label) for label in classes]
     return [{"name": target or "prediction", "dtype": dtype, "required": True, "choices": choices}]
 

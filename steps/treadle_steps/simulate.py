@@ -20,6 +20,12 @@ def rides(
     One row per request, in time order. Demand follows rush hours, weekdays and rain; `multiplier` follows
     demand over drivers. From `competitor_day` on riders have somewhere else to go: fewer requests where prices
     were high, lower multipliers, and less patience with high ones. The same parameters give the same bytes.
+
+    Example:
+
+        rides:
+          uses: simulate.rides
+          with: {days: 30, rides_per_day: 200}
     """
     if min(days, zones, rides_per_day) < 1:
         raise StepError(f"days, zones and rides_per_day are at least 1, not {days}, {zones}, {rides_per_day}")

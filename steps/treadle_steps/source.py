@@ -6,7 +6,8 @@ from typing import Any, Protocol
 import pandas as pd
 
 from treadle.authoring import StepError
-from treadle_steps.refusals import suggestion, table
+from treadle_steps.refusals import table
+from treadle_steps.words import suggestion
 
 
 class Source(Protocol):

@@ -17,7 +17,15 @@ class Split(NamedTuple):
 
 
 def random(data: pd.DataFrame, *, test_share: float = 0.2, seed: int = 0, stratify: str | None = None) -> Split:
-    """Split at random, reproducibly; with `stratify` every value of that column has the same share in the test."""
+    """Split at random, reproducibly; with `stratify` every value of that column has the same share in the test.
+
+    Example:
+
+        halves:
+          uses: split.random
+          in: {data: trips}
+          with: {test_share: 0.5, stratify: zone}
+    """
     frame = table(data)
     _need_share(test_share)
     generator = np.random.default_rng(seed)
@@ -39,6 +47,13 @@ def stratified(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed
 
     `bins` is how many quantile bins a column of many distinct numbers is cut into. Raises StepError for a value with a
     single row, which can only be in one part.
+
+    Example:
+
+        prices:
+          uses: split.stratified
+          in: {data: trips}
+          with: {column: multiplier, bins: 5}
     """
     frame = table(data)
     _need_share(test_share)
@@ -62,6 +77,13 @@ def by_group(data: pd.DataFrame, *, column: str, test_share: float = 0.2, seed: 
     """Split so that all rows of a group, such as a customer, are in one part: nobody is known from training.
 
     Groups are drawn at random until they hold `test_share` of the rows. Raises StepError for a single group.
+
+    Example:
+
+        riders:
+          uses: split.by_group
+          in: {data: trips}
+          with: {column: rider_id, test_share: 0.25}
     """
     frame = table(data)
     _need_share(test_share)
@@ -83,6 +105,13 @@ def by_time(data: pd.DataFrame, *, column: str, test_share: float = 0.2, cutoff:
     """Split at a moment: the test is what comes at or after `cutoff`, or the last `test_share` of the rows.
 
     Rows of the same moment stay together, so that nothing of the test was known when training ended.
+
+    Example:
+
+        split:
+          uses: split.by_time
+          in: {data: dated}
+          with: {column: ts, test_share: 0.2}
     """
     frame = table(data)
     need_columns(frame, [column], "column:")

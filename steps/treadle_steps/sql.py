@@ -31,6 +31,16 @@ def sql(
     names the environment variable that holds such a URL with one (list it under `secrets:` too). Any other database:
     `driver` is a module with the DB-API (PEP 249) or ADBC, called as `connect(**options)`. `params` fill the query's
     placeholders in the driver's own style. Raises StepError naming the database or the query.
+
+    Example:
+
+        orders:
+          uses: ingest.sql
+          with:
+            database: sqlite:///data/shop.db
+            query: SELECT zone, amount FROM orders WHERE amount > ?
+            params: [10]
+          cache: {ttl: 1h}
     """
     module, connection, shown = _connect(database, secret, driver, options or {})
     broken = _errors(module)
@@ -82,9 +92,13 @@ def _connect(
     if not url:
         raise StepError("no database is named", "with: {database: sqlite:///data/shop.db} or {secret: DATABASE_URL}")
     kind = urlsplit(url).scheme
-    if kind not in DRIVERS:
-        raise StepError(f"'{kind}' databases need their driver", "with: {driver: MODULE, options: {…}}")
     shown = PASSWORD.sub(r"\1…@", url)
+    if kind not in DRIVERS:
+        if not kind and secret is not None:
+            raise StepError(f"the secret {secret} holds no URL", "such as postgresql://user:password@host/name")
+        if not kind:
+            raise StepError(f"database '{shown}' is no URL", f"a file of SQLite is sqlite:///{shown}")
+        raise StepError(f"'{kind}' databases need their driver", "with: {driver: MODULE, options: {…}}")
     if kind == "sqlite":
         path = unquote(url.partition("://")[2].removeprefix("/"))
         if not os.path.exists(path):

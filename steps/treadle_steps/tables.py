@@ -1,7 +1,6 @@
 """Tables of any kind as Arrow, which Parquet stores, and back as the kind that an argument asks for."""
 
 import base64
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,13 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from treadle.authoring import CodecError
+from treadle.authoring import CodecError, StepError
+from treadle_steps.refusals import need_usable
 
 SERIES = b"treadle.series"  # marks a file whose one column was a series; its value is empty when that had no name
 CATEGORIES = b"treadle.categories"  # those that are no text, which Parquet forgets: one row, a list for each column
 
+REFUSALS = (pa.ArrowException, ValueError, TypeError, OverflowError)  # what pyarrow raises for what it cannot store
 UNNAMED = "__index_level_"  # an index of pandas without a name, which no other kind of table knows
 
 
@@ -33,6 +34,26 @@ def to_arrow(value: Any) -> pa.Table:
     return value if isinstance(value, pa.Table) else value.to_arrow()
 
 
+def why_not(value: Any) -> str:
+    """Why a table of pandas is none that Parquet stores, with the column and what to do; "" where it does not show."""
+    if not isinstance(value, pd.DataFrame):
+        return ""
+    twice = value.columns[value.columns.duplicated()]
+    if len(twice):
+        return f"the table has the column '{twice[0]}' more than once\nrename one of them"
+    for name in value.columns:
+        try:
+            column = pa.table({"column": pa.array(value[name], from_pandas=True)})
+            parquet.write_table(column, pa.BufferOutputStream())
+        except REFUSALS as error:
+            try:
+                need_usable(value[name], "column")
+            except StepError as refused:
+                return str(refused)
+            return f"column '{name}' cannot be stored as Parquet: {error}"
+    return ""
+
+
 def read(path: Path) -> pd.DataFrame | pd.Series:
     """What a Parquet file holds, as pandas: a table, or the series that was stored."""
     told = parquet.read_schema(path).metadata or {}
@@ -49,16 +70,6 @@ def read(path: Path) -> pd.DataFrame | pd.Series:
     return frame.iloc[:, 0] if told[SERIES] else frame.iloc[:, 0].rename(None)
 
 
-def misfit(value: Any, write: Callable[[Any], None], refusals: tuple[type[Exception], ...]) -> str:
-    """The column that keeps a table from being written, as the beginning of a message; empty when none does alone."""
-    for place in range(value.shape[1]) if isinstance(value, pd.DataFrame) else ():
-        try:
-            write(value.iloc[:, [place]])
-        except refusals:
-            return f"column {str(value.columns[place])!r}: "
-    return ""
-
-
 def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
     """The table with names of columns that are read back as they are; what is not, such as a mixture, becomes text."""
     names = frame.columns
@@ -68,7 +79,7 @@ def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
     if names.inferred_type != "mixed-integer":
         try:
             same = pa.Table.from_pandas(frame.iloc[:0]).to_pandas().columns.equals(names)
-        except (pa.ArrowException, ValueError, TypeError):
+        except REFUSALS:
             same = False
     return frame if same else frame.set_axis([str(name) for name in names], axis=1)
 

@@ -55,6 +55,20 @@ def estimator(
     of rounds found. Metrics are means over `cv` folds (0: none), in the order of the column `cv_time` where that is
     given; they do not use `weight`. The model remembers its target and the kinds of its features. Code of the project
     is no `estimator`: train it in a step of your own. Raises StepError naming column, value and what to do.
+
+    Example:
+
+        train:
+          uses: train.estimator
+          in: {data: split.train}
+          with:
+            estimator: sklearn.ensemble.HistGradientBoostingRegressor
+            target: multiplier
+            drop: [ride_id, rider_id, ts, accepted]
+            params: {max_iter: 50}
+            preprocess: {categorical: {encode: ordinal}}
+          matrix: {learning_rate: [0.1, 0.3]}
+          select: {min: cv_mae}
     """
     rows = rows_of(data, Columns(target, features, drop, weight, cv_time))
     recipe = Recipe(estimator, preprocess, calibrate, cv, seed)

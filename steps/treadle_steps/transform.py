@@ -44,6 +44,13 @@ def scale(
 
     Without `columns` all numbers but booleans are scaled; `method` is standard, minmax, robust or quantile. Raises
     StepError for infinite values and for a column that holds no numbers.
+
+    Example:
+
+        scaled:
+          uses: features.scale
+          in: {data: split.train, other: split.test}
+          with: {columns: [temperature, distance]}
     """
     frame = table(data)
     one_of(method, tuple(SCALERS), "method")
@@ -78,6 +85,13 @@ def encode(
 
     onehot makes a column for each value, called COLUMN_VALUE; ordinal numbers the values in alphabetical order. A
     value that `data` does not have is 0 everywhere, or -1. Missing values are a value of their own.
+
+    Example:
+
+        coded:
+          uses: features.encode
+          in: {data: split.train, other: split.test}
+          with: {columns: [zone], max_categories: 20}
     """
     frame = table(data)
     one_of(method, ENCODINGS, "method")

@@ -52,6 +52,13 @@ def table(
     stops, or sets the rows aside that break a rule about rows, or only warns. `environment` leaves out columns that
     are expected elsewhere; `now` is the moment that freshness counts from (default: the current time).
     Raises StepError listing every failed check.
+
+    Example:
+
+        valid:
+          uses: validate.table
+          in: {data: trips}
+          with: {schema: trips.schema.yaml, on_fail: quarantine_rows}
     """
     rules = read_table_schema(schema) if isinstance(schema, str) else schema
     frame = as_table(data)

@@ -69,6 +69,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+def test_an_older_run_has_its_own_lineage(demo: Project) -> None:
+    """Each run's page shows what that run made, with what it was made from."""
+    older = demo.treadle("show", "last~1", "--json").json()["steps"]["first"]["outputs"]["out"]["digest"][:12]
+    newer = demo.treadle("show", "last", "--json").json()["steps"]["first"]["outputs"]["out"]["digest"][:12]
+    assert older != newer
+    demo.treadle("runs", "report", "last~1", "-o", "older.html")
+    for name, shown, other in (("older.html", older, newer), ("report.html", newer, older)):
+        lineage = demo.read(name).rpartition("Lineage")[2]
+        assert (shown in lineage, other in lineage) == (True, False)
+        assert "<td>cells.out</td>" in lineage  # what judge was made from
+
+
 def test_the_file_is_small_and_needs_nothing_else(demo: Project) -> None:
     for name in ("report.html", "compare.html"):
         html = demo.read(name)

@@ -3,7 +3,7 @@
     python tests/crash/load.py            all (half an hour of two idle cores), then the table in docs/reliability.md
     python tests/crash/load.py -k prints  some, and no table
 
-They are tests of the suite, tests/features/test_execution_load.py, where most have smaller sizes.
+They are tests of the suite (`TESTS`), where most have smaller sizes.
 """
 
 import os
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from crash import page  # noqa: E402
 
-TESTS = "tests/features/test_execution_load.py"
+TESTS = ("tests/features/test_execution_load.py", "tests/features/test_read_only.py")
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- load -->", "<!-- /load -->"
 
@@ -72,9 +72,19 @@ ROWS = [
         "retries and timeouts hold, newer runs come first, hits stay hits, `gc` deletes nothing that is needed",
     ),
     Row(
-        "test_a_project_that_may_not_be_written",
-        "a read-only project folder",
-        "one line says so, exit code 2; `check` works",
+        "test_who_only_reads_is_answered_as_where_writing_is_allowed[in use-mount]",
+        "a project on a read-only file system, while another process runs it",
+        "every command that only reads says what it says elsewhere, and writes nothing",
+    ),
+    Row(
+        "test_who_only_reads_is_answered_as_where_writing_is_allowed[archived-permissions]",
+        "a project that others own, as a crash and a careless copy left it: the database without `-shm`",
+        "likewise",
+    ),
+    Row(
+        "test_what_must_write_says_what_and_what_to_do[permissions]",
+        "the same, and a command that must write",
+        "one line says what cannot be written and what to do, exit code 2",
     ),
     Row(
         "test_a_long_path_with_spaces_and_all_kinds_of_characters",
@@ -101,7 +111,7 @@ class Ended(NamedTuple):
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-o", "junit_family=xunit1", TESTS]
+        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-o", "junit_family=xunit1", *TESTS]
         words += [f"--junitxml={report}", *sys.argv[1:]]
         began = time.time()
         done = subprocess.run(words, cwd=ROOT, env={**os.environ, "TREADLE_LOAD": "full"}, check=False)

@@ -1,5 +1,7 @@
 """`treadle data`: versions, schema, figures, lineage, and the difference of two tables."""
 
+from pathlib import Path
+
 import pytest
 
 from support.project import Project, a_project
@@ -53,6 +55,7 @@ def test_every_item_is_listed_with_its_versions_and_users(shop: Project) -> None
     assert items["data.sales"]["elsewhere"] == ["audit:load"]
     assert items["ingest.out"]["elsewhere"] == ["audit:count"]
     assert items["double.out"]["needs"] == ["ingest.out"]
+    assert [version["size"] for version in items["data.sales"]["versions"]] == [len(SECOND), 0]  # the old file is gone
     table = shop.treadle("data", "p.yaml").stdout.splitlines()
     assert table[0].split() == ["name", "kind", "size", "versions", "newest", "since", "used", "by"]
     assert table[2].split()[:2] == ["ingest.out", "parquet"]
@@ -68,9 +71,55 @@ def test_one_item_has_schema_figures_and_lineage(shop: Project) -> None:
     assert (amount["min"], amount["max"], amount["mean"]) == (0.0, 1580.0, 790.0)
     assert day["top"] == {"1": 80}
     text = shop.treadle("data", "p.yaml", "data.sales").stdout
-    assert "2 version(s)" in text
+    assert text.startswith("data.sales: data from outside, 2 versions\n")
     assert "leads to   ingest.out, double.out, total.out" in text
     assert "elsewhere  audit:load" in text
+
+
+def test_no_pipeline_has_to_be_named(shop: Project) -> None:
+    every = shop.treadle("data", "--json").json()
+    assert [path.rpartition("/")[2] for path in every] == ["other.yaml", "p.yaml"]
+    assert every["p.yaml"] == shop.treadle("data", "p.yaml", "--json").json()
+    lines = shop.treadle("data").stdout.splitlines()
+    assert [line for line in lines if line.endswith(".yaml")] == ["other.yaml", "p.yaml"]
+    assert shop.treadle("data", "double", "--json").json() == shop.treadle("data", "p.yaml", "double", "--json").json()
+    both = shop.treadle("data", "data.sales")
+    assert both.code == 2
+    assert "more than one pipeline has something called 'data.sales'" in both.stderr
+    assert "treadle data other.yaml data.sales; treadle data p.yaml data.sales" in both.stderr
+
+
+def test_tables_that_commands_write_have_columns_too(tmp_path: Path) -> None:
+    project = a_project(tmp_path, {"rows.csv": FIRST})
+    project.write(
+        "p.yaml",
+        """
+        version: 1
+        name: shell
+        params: {least: 30}
+        data: {rows: {path: rows.csv}}
+        steps:
+          large:
+            run: awk -F, 'NR == 1 || $2 >= {params.least}' {in.rows} > {out.table}
+            in: {rows: data.rows}
+            out: {table: large.csv}
+        """,
+    )
+    project.treadle("run", "p.yaml", "-q")
+    project.treadle("run", "p.yaml", "-q", "-p", "least=10")
+    assert project.treadle("data", "large", "--json").json()["figures"]["rows"] == 50
+    assert project.treadle("data", "diff", "large@last~1", "large").stdout.startswith("rows: 30 → 50\n")
+
+
+def test_a_file_that_changed_since_says_so(tmp_path: Path) -> None:
+    project = a_project(tmp_path, {"p.yaml": PIPELINE, "work.py": WORK, "data/sales.csv": FIRST})
+    assert project.treadle("data").stdout.splitlines()[1].split() == ["data.sales", "data", "0", "–", "ingest"]
+    assert project.treadle("run", "p.yaml", "-q").code == 0
+    assert "note" not in project.treadle("data", "data.sales", "--json").json()["figures"]
+    project.write("data/sales.csv", SECOND)
+    found = project.treadle("data", "data.sales", "--json").json()
+    assert found["figures"]["note"] == "changed since: no run has used it as it is now"
+    assert [version["size"] for version in found["item"]["versions"]] == [0]
 
 
 def test_the_difference_of_two_versions(shop: Project) -> None:
@@ -93,6 +142,8 @@ def test_the_difference_of_two_versions(shop: Project) -> None:
     [
         (["p.yaml", "ingset"], "did you mean 'ingest.out'?"),
         (["p.yaml", "a", "b"], "a pipeline and one name"),
+        (["ingset"], "no pipeline has something called 'ingset'"),
+        (["nothing.yaml"], "there is no file nothing.yaml"),
         (["diff", "ingest"], "diff takes two tables"),
         (["diff", "ingest", "ingset"], "did you mean 'ingest'?"),
         (["diff", "ingest.owt", "ingest"], "has no output 'owt'"),

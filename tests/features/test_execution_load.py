@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -14,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.project import Project, a_project, clean_environment
+from support.project import Project, a_project
 from treadle.api.project import open_project
 from treadle.store.sweep import verify_all
 
@@ -249,34 +247,6 @@ def test_a_step_that_deletes_its_scratch_folder(project: Project) -> None:
     assert result.code == 0, result.stdout + result.stderr
     assert value(project, "deletes") == {"gone": True}
     assert sound(project)
-
-
-def without_rights(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The command as somebody whom permissions bind: the superuser without the right to ignore them."""
-    words = [sys.executable, "-P", "-m", "treadle", *arguments]
-    if os.getuid() == 0:
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            pytest.skip("permissions do not bind the superuser, and there is no setpriv")
-        words = [setpriv, "--bounding-set", "-dac_override,-dac_read_search", *words]
-    environment = clean_environment(project.home)
-    return subprocess.run(
-        words, cwd=project.root, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def test_a_project_that_may_not_be_written(project: Project) -> None:
-    project.write("work.py", WORK).write("pipeline.yaml", "version: 1\nsteps: {good: {uses: 'work:good'}}\n")
-    project.root.chmod(0o555)
-    try:
-        result = without_rights(project, "run", "pipeline.yaml")
-        assert result.returncode == 2
-        assert "Traceback" not in result.stderr
-        assert ".treadle" in result.stderr
-        assert "writable" in result.stderr or "ermission" in result.stderr
-        assert without_rights(project, "check", "pipeline.yaml").returncode == 0
-    finally:
-        project.root.chmod(0o755)
 
 
 def test_a_long_path_with_spaces_and_all_kinds_of_characters(tmp_path: Path, record_property: Figure) -> None:

@@ -125,7 +125,7 @@ def test_against_a_run(chain: Project) -> None:
     ran(chain, "-p", "n=4")
     told = explained(chain, "grow", "-p", "n=4", "--against", first[:-1])
     assert told.startswith("grow is a hit: nothing changed\n\n")
-    assert "param n: 3 → 4" in told
+    assert "param n: 3 → 4\n  to have that again: set n back to 3" in told
     missing = chain.treadle("explain", "pipeline.yaml", "grow", "--against", "1999")
     assert (missing.code, "unknown-run" in missing.stderr) == (2, True)
     only = ran(chain, "read")
@@ -168,7 +168,9 @@ def test_mistakes(chain: Project) -> None:
     assert (wrong.code, "did you mean 'grow'?" in wrong.stderr) == (2, True)
     (chain.root / "raw/a.txt").unlink()
     (chain.root / "raw/b.txt").unlink()
-    assert explained(chain, "read").startswith("read would run: data 'raw': no file matches raw/*.txt")
+    told = explained(chain, "read")
+    assert told.startswith("read would run: data 'raw': no file matches raw/*.txt")
+    assert "no earlier result" not in told, "there may be one: without the data nobody knows"
 
 
 def test_cells_of_a_matrix_and_their_gather(project: Project) -> None:

@@ -23,6 +23,12 @@ from treadle.api.bundle import BundleShelf
 from treadle.errors import TreadleError
 
 OFFLINE = {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_NO_CACHE": "1"}
+# read before any test: fixtures leave nothing of ours in the environment
+CONTAINERS = {
+    name: os.environ[name]
+    for name in ("TREADLE_TEST_CONTAINERS", "TREADLE_BUILD_OPTIONS", "TREADLE_ROOTFS")
+    if name in os.environ
+}
 PIPELINE = """
     version: 1
     steps:
@@ -156,13 +162,13 @@ def test_the_container_script_is_a_shell_script() -> None:
 def test_the_image_is_built_and_answers_in_all_dialects(request: pytest.FixtureRequest) -> None:
     """Really built with buildah and run with podman, where that is asked for and can be done."""
     missing = [tool for tool in ("buildah", "podman", "runc", "curl") if shutil.which(tool) is None]
-    if not os.environ.get("TREADLE_TEST_CONTAINERS"):
+    if not CONTAINERS.get("TREADLE_TEST_CONTAINERS"):
         pytest.skip("takes minutes and a package index: TREADLE_TEST_CONTAINERS=1, or the image to build on")
     if missing or os.geteuid() != 0:
         pytest.skip(f"needs root and {', '.join(missing) or 'no more'}")
     project = request.getfixturevalue("shop")
     assert project.treadle("export", "docker", "price", "-o", "built").code == 0
-    base = os.environ["TREADLE_TEST_CONTAINERS"].removeprefix("1")
+    base = CONTAINERS["TREADLE_TEST_CONTAINERS"].removeprefix("1")
     words = [
         "sh",
         str(ROOT / "tests/containers/run.sh"),
@@ -170,6 +176,7 @@ def test_the_image_is_built_and_answers_in_all_dialects(request: pytest.FixtureR
         "price",
         *([base] if base else []),
     ]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=1800)
+    env = {**os.environ, **CONTAINERS}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1800, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "health check: ok" in done.stdout and "exit code 0" in done.stdout

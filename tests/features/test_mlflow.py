@@ -1,7 +1,7 @@
 """Runs, metrics, artifacts and models on an MLflow server as well: a real one, and one that is away.
 
 The server is `mlflow server` of the interpreter that TREADLE_MLFLOW_PYTHON names (`pip install 'treadle[conformance]'`
-in an environment of its own), on SQLite.
+in an environment of its own, as `.ci/run` makes one), on SQLite.
 """
 
 import json
@@ -11,18 +11,22 @@ import subprocess
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.project import Project, a_project
 from support.world import NAME, World
+from treadle.api.models import promote
 from treadle.api.project import open_project
 from treadle.api.tracking import AliasMirror
+from treadle.mirror import anything
 from treadle.mirror.models import TAG
+from treadle.mirror.sender import send_all
 from treadle.mlflow import Server, Unreachable
 from treadle.store import Move
 
@@ -58,23 +62,29 @@ LOOK = """
 
     mlflow.set_tracking_uri(sys.argv[1])
     client = mlflow.MlflowClient()
-    experiment = client.get_experiment_by_name("demo")
-    found = []
-    for run in client.search_runs([experiment.experiment_id], order_by=["start_time"]):
-        history = client.get_metric_history(run.info.run_id, "fit.loss")
-        found.append({
-            "name": run.info.run_name, "status": run.info.status, "params": run.data.params,
-            "loss": [[m.step, m.value] for m in history],
-            "files": sorted(f.path for f in client.list_artifacts(run.info.run_id, "rows/out")),
-        })
-    champion = client.get_model_version_by_alias("churn", "champion")
-    model = mlflow.pyfunc.load_model("models:/churn@champion")
-    answers = model.predict(pd.DataFrame({"x": [-5.0, 5.0]}))
-    versions = sorted(int(v.version) for v in client.search_model_versions("name='churn'"))
-    print(json.dumps({
-        "runs": found, "champion": int(champion.version), "versions": versions, "answers": [int(a) for a in answers],
-        "inputs": model.metadata.signature.inputs.to_dict(),
-    }))
+
+
+    def look():
+        experiment = client.get_experiment_by_name("demo")
+        found = []
+        for run in client.search_runs([experiment.experiment_id], order_by=["start_time"]):
+            history = client.get_metric_history(run.info.run_id, "fit.loss")
+            found.append({
+                "name": run.info.run_name, "status": run.info.status, "params": run.data.params,
+                "loss": [[m.step, m.value] for m in history],
+                "files": sorted(f.path for f in client.list_artifacts(run.info.run_id, "rows/out")),
+            })
+        model = mlflow.pyfunc.load_model("models:/churn@champion")
+        answers = model.predict(pd.DataFrame({"x": [-5.0, 5.0]}))
+        versions = sorted(int(v.version) for v in client.search_model_versions("name='churn'"))
+        return {
+            "runs": found, "versions": versions, "answers": [int(a) for a in answers],
+            "inputs": model.metadata.signature.inputs.to_dict(),
+        }
+
+
+    for line in sys.stdin:
+        print(json.dumps(look()), flush=True)
 """
 
 
@@ -114,14 +124,31 @@ class MLflow:
             self._process.wait(30)
             self._process = None
 
-    def look(self) -> dict[str, object]:
-        """What MLflow's own client sees."""
-        done = subprocess.run(
-            [PYTHON, "-c", textwrap.dedent(LOOK), self.uri], capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-        return found
+    def champion(self) -> int:
+        found = Server(self.uri).get("mlflow/registered-models/alias", name="churn", alias="champion")
+        return int(found["model_version"]["version"])
+
+    def until_champion(self, version: int) -> None:
+        limit = time.monotonic() + 60
+        while self.champion() != version:
+            assert time.monotonic() < limit, self.champion()
+            time.sleep(0.1)
+
+    @contextmanager
+    def client(self) -> "Iterator[Callable[[], dict[str, Any]]]":
+        """What MLflow's own client sees, whenever it is asked."""
+        words = [PYTHON, "-c", textwrap.dedent(LOOK), self.uri]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None and process.stdout is not None
+            asked, told = process.stdin, process.stdout
+
+            def look() -> dict[str, Any]:
+                print(file=asked, flush=True)
+                found: dict[str, Any] = json.loads(told.readline())
+                return found
+
+            yield look
+            asked.close()
 
 
 @pytest.fixture
@@ -149,14 +176,14 @@ def until_sent(project: Project) -> None:
         time.sleep(0.2)
 
 
-def end_sender(project: Project) -> None:
+def end_sender(root: Path) -> None:
     """End the process that waits for a server which will not come."""
     for place in Path("/proc").glob("[0-9]*"):
         try:
             words = (place / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"treadle.mirror" in words and str(project.root).encode() in words:
+        if b"treadle.mirror" in words and str(root).encode() in words:
             os.kill(int(place.name), 9)
 
 
@@ -168,13 +195,13 @@ def test_a_server_that_is_away_fails_no_run_and_the_next_one_says_so(tmp_path: P
     first = project.treadle("run", "p.yaml")
     assert (first.code, "still to be sent" in first.stderr) == (0, False)
     assert len(waiting(project)) == 1
-    end_sender(project)
+    end_sender(project.root)
     time.sleep(0.2)
     second = project.treadle("run", "p.yaml")
     assert second.code == 0
     assert "note  1 earlier run still to be sent to http://127.0.0.1" in second.stderr
     assert len(waiting(project)) == 2
-    end_sender(project)
+    end_sender(project.root)
     assert "hunter22" not in (project.root / ".treadle" / "mlflow" / "log").read_text() + second.stderr
 
 
@@ -243,8 +270,10 @@ def test_aliases_that_the_loop_moves_are_sent(tmp_path: Path) -> None:
 class AliasServer:
     """The calls of MLflow that a registry without new runs gets; version N here is NN there."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: bool = True) -> None:
+        self.answers, self.asked = answers, False
         self.moved: list[tuple[str, str]] = []
+        self.meanwhile: Callable[[], object] | None = None  # happens once, before the champion is said to be moved
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -254,12 +283,17 @@ class AliasServer:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                owner.moved.append((body["alias"], body["version"]))
+                if owner.answers:
+                    owner.moved.append((body["alias"], body["version"]))
+                if body["alias"] == "champion" and owner.meanwhile is not None:
+                    happens, owner.meanwhile = owner.meanwhile, None
+                    happens()
                 self.answer({})
 
             def answer(self, body: object) -> None:
+                owner.asked = True
                 data = json.dumps(body).encode()
-                self.send_response(200)
+                self.send_response(200 if owner.answers else 503)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
@@ -280,41 +314,95 @@ class AliasServer:
         self._server.server_close()
 
 
+def test_aliases_for_a_server_that_was_away_are_sent_when_it_is_back(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with AliasServer(answers=False) as there:
+        (world.root / "treadle.toml").write_text(f'[track]\nmlflow = "{there.url}"\n')
+        project = open_project(world.root)
+        mirrored = AliasMirror(project, pause=0.0)
+        world.register()
+        mirrored.look()
+        end = time.monotonic() + 60
+        while not there.asked:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        end_sender(world.root)  # as it ends by itself after a minute without an answer
+        there.answers = True
+        while ("champion", "11") not in there.moved:
+            mirrored.look()
+            assert time.monotonic() < end, there.moved
+            time.sleep(0.05)
+        while anything(project.store.folder):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    world.close()
+
+
+def test_an_alias_that_moves_while_a_sender_is_about_to_end_is_sent_by_it(tmp_path: Path) -> None:
+    """It has read the aliases already, and while it works nobody else can be started."""
+    world = World(tmp_path)
+    with AliasServer() as there:
+        (world.root / "treadle.toml").write_text(f'[track]\nmlflow = "{there.url}"\n')
+        project = open_project(world.root)
+        for _ in range(2):
+            world.register()
+            world.clock.advance(1)
+        to_two = Move(name=NAME, alias="champion", version=2, at=world.clock(), actor="ann", reason="better")
+        there.meanwhile = lambda: promote(to_two, path=world.root)
+        send_all(project.store, project.settings.track)
+        assert [version for alias, version in there.moved if alias == "champion"] == ["11", "22"]
+    world.close()
+
+
 @needs_server
 @pytest.mark.slow
 def test_all_of_it_arrives_once_though_the_server_was_away(tmp_path: Path, server: MLflow) -> None:
     project = a_tracked_project(tmp_path, server.uri)
     assert project.treadle("run", "p.yaml", "-q").code == 0  # nobody answers
-    end_sender(project)
+    end_sender(project.root)
     assert len(waiting(project)) == 1
     server.start()
     assert project.treadle("run", "p.yaml", "-q", "-p", "c=0.5").code == 0  # sends both
     until_sent(project)
-    assert project.treadle("models", "promote", "churn", "2").code == 0
-    limit = time.monotonic() + 60
-    found = server.look()
-    while found["champion"] != 2:
-        assert time.monotonic() < limit
-        found = server.look()
-    ids = [run["run_id"] for run in reversed(project.treadle("runs", "list", "--json").json())]
-    curve = [[epoch, 1 / (epoch + 1)] for epoch in range(20)]
-    runs: list[dict[str, object]] = found["runs"]  # type: ignore[assignment]
-    assert [run["name"] for run in runs] == ids
-    assert [run["status"] for run in runs] == ["FINISHED", "FINISHED"]
-    assert [run["params"] for run in runs] == [{"c": "1.0", "note": "plain"}, {"c": "0.5", "note": "plain"}]
-    assert [run["loss"] for run in runs] == [curve, curve]
-    assert [run["files"] for run in runs] == [["rows/out/out.parquet"], []]  # the second found its rows unchanged
-    assert (found["versions"], found["answers"]) == ([1, 2], [0, 1])
-    assert found["inputs"] == [{"type": "double", "name": "x", "required": True}]
-    # sent again from the beginning, nothing is there twice
-    for run_id in ids:
-        (project.root / ".treadle" / "mlflow" / f"{run_id}.waiting").write_text("{}")
-    assert project.treadle("models", "promote", "churn", "1").code == 0
-    until_sent(project)
-    again = server.look()
-    assert again["runs"] == found["runs"]
-    assert again["versions"] == [1, 2]
+    with server.client() as look:
+        aliases_follow(project, server)
+        found = look()
+        ids = [run["run_id"] for run in reversed(project.treadle("runs", "list", "--json").json())]
+        curve = [[epoch, 1 / (epoch + 1)] for epoch in range(20)]
+        runs = found["runs"]
+        assert [run["name"] for run in runs] == ids
+        assert [run["status"] for run in runs] == ["FINISHED", "FINISHED"]
+        assert [run["params"] for run in runs] == [{"c": "1.0", "note": "plain"}, {"c": "0.5", "note": "plain"}]
+        assert [run["loss"] for run in runs] == [curve, curve]
+        assert [run["files"] for run in runs] == [["rows/out/out.parquet"], []]  # the second found its rows unchanged
+        assert (found["versions"], found["answers"]) == ([1, 2], [0, 1])
+        assert found["inputs"] == [{"type": "double", "name": "x", "required": True}]
+        # sent again from the beginning, nothing is there twice
+        for run_id in ids:
+            (project.root / ".treadle" / "mlflow" / f"{run_id}.waiting").write_text("{}")
+        assert project.treadle("models", "promote", "churn", "1").code == 0
+        until_sent(project)
+        again = look()
+        assert again["runs"] == found["runs"]
+        assert again["versions"] == [1, 2]
     use_as_data(project)
+
+
+def aliases_follow(project: Project, server: MLflow) -> None:
+    """They arrive by themselves, whoever moves them: no run is needed."""
+    runs = len(project.treadle("runs", "list", "--json").json())
+    assert server.champion() == 1
+    assert project.treadle("models", "promote", "churn", "2").code == 0
+    server.until_champion(2)
+    assert project.treadle("models", "rollback", "churn").code == 0
+    server.until_champion(1)
+    opened = open_project(project.root)
+    mirrored = AliasMirror(opened)  # as `treadle up` looks while a rollout moves them
+    ramp = Move(name="churn", alias="champion", version=2, at=time.time(), actor="rollout r1", reason="the ramp held")
+    opened.store.models.move(ramp)
+    mirrored.look()
+    server.until_champion(2)
+    assert len(project.treadle("runs", "list", "--json").json()) == runs
 
 
 def use_as_data(project: Project) -> None:

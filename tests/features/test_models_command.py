@@ -60,13 +60,13 @@ def moves(project: Project, name: str = "demand") -> list[tuple[str, int | None,
 
 def test_before_the_first_version_there_is_none(shop: Project) -> None:
     assert shop.treadle("models", "list").stdout == (
-        "no model is registered here; a pipeline with a step `uses: deploy.model` registers one\n"
+        "no model is registered here; a step that `uses: deploy.model` registers one: treadle steps deploy.model\n"
     )
     found = shop.treadle("models", "show", "demand")
     assert (found.code, found.stdout) == (2, "")
     assert found.stderr == (
         "error[unknown-model]: no model is registered here\n"
-        "  = hint: a pipeline with a step `uses: deploy.model` registers one\n"
+        "  = hint: a step that `uses: deploy.model` registers one: treadle steps deploy.model\n"
     )
 
 

@@ -13,6 +13,7 @@ PIPELINE = """
     steps:
       one: {uses: "work:one", with: {n: "${params.n}"}}
       two: {uses: "work:two", in: {x: one}}
+      fails: {uses: "work:fails", in: {x: two}, if: "params.n > 5"}
 """
 WORK = """
     def one(*, n: int) -> int:
@@ -21,6 +22,10 @@ WORK = """
 
     def two(x: int) -> dict[str, float]:
         return {"y": x * 2}
+
+
+    def fails(x: dict) -> int:
+        raise ValueError(f"<b>{x['y']}</b> is too much")
 """
 CELLS = [
     "import treadle\nprint(treadle.check('p.yaml').ok)",
@@ -28,6 +33,8 @@ CELLS = [
     "result = treadle.run('p.yaml', params={'n': 5})\nresult",
     "print(result['one'], result['two'], result.metrics('two'), result.ok)",
     "treadle.run('p.yaml', params={'n': 'many'})",
+    "result['tow']",
+    "treadle.run('p.yaml', params={'n': 6})",
 ]
 
 
@@ -39,14 +46,23 @@ def test_check_plan_and_run_in_a_notebook(project: Project, monkeypatch: pytest.
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in CELLS])
     client = NotebookClient(book, timeout=120, allow_errors=True, resources={"metadata": {"path": str(project.root)}})
     client.execute()
-    said, planned, ran, values, refused = (cell.outputs for cell in book.cells)
+    said, planned, ran, values, refused, misspelt, failed = (cell.outputs for cell in book.cells)
     assert said[0].text == "True\n"
     assert ">wait</span>" in planned[0].data["text/html"]
     html = ran[-1].data["text/html"]
     assert html.count("<svg") == 1
     assert html.count('class="tag run"') == 2
+    assert html.count('class="tag skip"') == 1
     assert "y 10" in html
     assert ran[-1].data["text/plain"].splitlines()[1].split() == ["run", "one", "first", "run"]
     assert values[0].text == "5 {'y': 10} {'y': 10.0} True\n"
     assert refused[0].ename == "InputError"
-    assert "'n' takes int" in refused[0].evalue or "int" in refused[0].evalue
+    assert refused[0].traceback == [
+        "error[bad-parameter]: parameter 'n': 'many' is not a number of type int",
+        "  --> p.yaml:3:13",
+    ]
+    assert "the run has no step 'tow' did you mean 'two'?" in misspelt[0].evalue
+    shown = failed[-1].data["text/html"]
+    assert 'class="tag failed"' in shown
+    assert "&lt;b&gt;12&lt;/b&gt; is too much" in shown
+    assert "work.py" in shown and "treadle/run" not in shown  # the user's own traceback

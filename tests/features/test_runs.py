@@ -6,6 +6,7 @@ import io
 import pytest
 
 from support.project import Project, a_project
+from treadle.cli import table
 
 PIPELINE = """
     version: 1
@@ -78,8 +79,23 @@ def test_a_comparison_shows_what_differs_and_by_how_much(sweep: Project) -> None
     three = sweep.treadle("runs", "compare", ids[3], ids[2], ids[0], "--json").json()
     assert three["metrics"][0] == {"name": "score.mae", "values": [5.0, 1.25, None], "deltas": [0.0, -3.75, None]}
     assert [one["values"] for one in three["steps"]] == [["run", "run", "failed"], ["run", "run", "skip"]]
+    by_place = sweep.treadle("runs", "compare", "last~3", "last~2").stdout
+    assert by_place == found.stdout
     newest = sweep.treadle("runs", "compare", "--json").json()
     assert [one["run"]["run_id"] for one in newest["runs"]] == [ids[1], ids[0]]
+
+
+def test_a_narrow_terminal_leaves_out_columns_before_it_cuts_an_id() -> None:
+    row = ("20250106-093000-1a2b", "forecast", "ok", "2025-01-06 09:30:00", "2m 05s", "0123abcd", "8 run")
+    head = ("run", "pipeline", "status", "began", "took", "commit", "steps")
+    spare = ("commit", "began", "took")
+    shown = {edge: table.render(head, [row], False, edge, spare).splitlines() for edge in (79, 78, 60, 40)}
+    assert shown[79][0].split() == ["run", "pipeline", "status", "began", "took", "steps"]
+    assert shown[60][0].split() == ["run", "pipeline", "status", "took", "steps"]
+    assert shown[40] == ["run              pipeline  status  steps", "20250106-09300…  forecast  ok      8 run"]
+    for edge, lines in shown.items():
+        assert max(map(len, lines)) <= edge
+        assert edge == 40 or lines[1].startswith(row[0])
 
 
 def test_tags_are_put_on_and_taken_off(project: Project) -> None:
@@ -91,6 +107,14 @@ def test_tags_are_put_on_and_taken_off(project: Project) -> None:
     assert depths(project, "--tag", "baseline", "--tag", "good") == [4]
     assert project.treadle("runs", "--json").json()[0]["tags"] == ["baseline", "good"]
     assert "baseline good" in project.treadle("runs").stdout
+    for rule, count in {
+        "tag == 'good'": 1,
+        "tag != 'good'": 1,
+        "not tag == 'baseline' or params.depth == 4": 2,
+        "tag == 'bad'": 0,
+    }.items():
+        found = project.treadle("runs", "list", "--json", "--where", rule).json()
+        assert len(found) == count, rule
     assert project.treadle("runs", "tag", "last", "good", "--remove").code == 0
     assert depths(project, "--tag", "good") == []
     gone = project.treadle("runs", "tag", "last", "bseline", "--remove")
@@ -111,6 +135,9 @@ def test_the_export_has_a_row_for_each_run(sweep: Project) -> None:
     assert sweep.treadle("runs", "export", "-o", "runs.parquet", "--where", "status == 'ok'").code == 0
     frame = pd.read_parquet(sweep.root / "runs.parquet")
     assert frame["score.mae"].tolist() == [2.5, 1.25, 5.0]
+    ids = [one["run_id"] for one in sweep.treadle("runs", "--where", "status == 'ok'", "--json").json()]
+    assert frame["started"].dt.strftime("%Y%m%d-%H%M%S").tolist() == [one[:15] for one in ids]  # in UTC, as here
+    assert rows[0]["started"].endswith("+00:00")
     assert frame["pipeline"].tolist() == ["forecast"] * 3
     assert [name.name for name in sweep.root.glob("*.part")] == []
 
@@ -121,10 +148,14 @@ def test_the_export_has_a_row_for_each_run(sweep: Project) -> None:
         (["foo"], "one of list, show, compare, best, tag, export"),
         (["list", "--where", "score.mea < 1"], "did you mean 'score.mae'?"),
         (["list", "--where", "score.mae <"], "this is not an expression"),
+        (["list", "--where", "tag = 'good'"], "two values are compared by ==\n  tag = 'good'\n      ^"),
+        (["list", "--where", "tag == good"], "a text has quotes: 'good'"),
+        (["list", "--where", "tags == 'good'"], "did you mean 'tag'?"),
         (["list", "--limit", "0"], "give a number above 0"),
         (["best"], "takes a metric"),
         (["best", "score.mea"], "did you mean 'score.mae'?"),
         (["compare", "last"], "a comparison needs two runs"),
+        (["compare", "last~9", "last"], "no run is called 'last~9'"),
         (["compare", "nothing", "last"], "no run is called 'nothing'"),
         (["tag", "last"], "tag needs a run and a word"),
         (["tag", "last", "two words"], "a tag is a word"),

@@ -138,7 +138,7 @@ def write(folder: Path, name: str, text: str) -> str:
             "id,a,b,c\n" + "x,1,2,3\n" * 9000 + "x,1,wet,3\n",
             "field 'b', row 9000: 'wet' is not a finite number",
         ),
-        ("nan.csv", "a,b,c\n1,2,nan\n", "field 'c', row 0: nan is not a finite number"),
+        ("nan.csv", "a,b,c\n1,2,nan\n", "row 0: nan is not a finite number; a missing value is taken only where"),
         ("taken.csv", "a,b,c,prediction\n1,2,3,4\n", " has a column 'prediction' already; rename it"),
         ("twice.csv", "a,a,b,c\n1,1,2,3\n", "two columns are called 'a'"),
         ("short.csv", "a,b,c\n1,2\n", " cannot be read: CSV parse error"),

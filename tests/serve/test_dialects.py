@@ -69,7 +69,7 @@ def test_v2_answers_in_the_protocol_s_shape(served: Served) -> None:
         ({"shape": [0, 3], "data": []}, "the request has no rows; expected at least one"),
         ({"data": [[1, 2, 3], [4, 5]]}, "input 'input-0': data is ragged, expected shape [2, 3]"),
         ({"data": "x"}, "input 'input-0': data is 'x', expected a list"),
-        ({"data": [1, 2, 3, 4, 5, None]}, "field 'c', row 1: None is not a finite number"),
+        ({"data": [1, 2, 3, 4, 5, None]}, "field 'c', row 1: the value is missing; expected a finite number"),
         ({"datatype": "FP16"}, "input 'input-0': FP16 goes as binary data only"),
         ({"parameters": {"binary_data_size": 8}}, "input 'input-0': binary_data_size is 8, but 0 bytes are left"),
     ],

@@ -231,6 +231,49 @@ def test_paths_lead_nowhere(served: Served, path: str) -> None:
     assert list(answer.json()) == ["error"]
 
 
+ENDPOINT = "/endpoints/m/invocations"
+
+
+@pytest.mark.parametrize("number", range(len(BODIES)))
+def test_bad_json_at_an_endpoint(served: Served, number: int) -> None:
+    answer = served.ask("POST", ENDPOINT, BODIES[number], content_type="application/json")
+    assert (400 <= answer.status < 500, list(answer.json())) == (True, ["error_code", "message"]), answer.body[:200]
+
+
+@pytest.mark.parametrize("number", range(len(CSV)))
+def test_bad_csv_at_an_endpoint(served: Served, number: int) -> None:
+    answer = served.ask("POST", ENDPOINT, CSV[number], content_type="text/csv")
+    assert (400 <= answer.status < 500, list(answer.json())) == (True, ["error_code", "message"]), answer.body[:200]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["..%2f..%2fetc%2fpasswd", "..", "../..", "%2e%2e", ".", "", "/", "%00", "m%00", "m%2F", "m/..", "m;x=1", "m ", "M",
+     "%ff%fe", "m%0d%0ax-evil:%201", "m\t", "nobody", "x" * 10_000, "%F0%9F%98%80", "m?x", "m#x", "{m}", "${m}",
+     "m/versions/1"],
+)  # fmt: skip
+def test_names_of_endpoints_lead_nowhere(served: Served, name: str) -> None:
+    """A path that is no endpoint's is answered as any other, a name that nobody has in MLflow's shape."""
+    data = f"POST /endpoints/{name}/invocations HTTP/1.1\r\nhost: x\r\nconnection: close\r\n".encode()
+    data += b"content-type: application/json\r\ncontent-length: 25\r\n\r\n" + b'{"instances": [[1, 2,3]]}'
+    head, _, body = served.raw(data, timeout=5).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 4"), head
+    assert b"x-evil:" not in head.lower()
+    assert list(json.loads(body)) in (["error"], ["error_code", "message"]), body[:200]
+
+
+def test_a_wrong_endpoint_method_and_type(served: Served) -> None:
+    found = served.ask("POST", "/endpoints/nobody/invocations", {"instances": [[1, 2, 3]]})
+    assert (found.status, "no model is called 'nobody'; served: m" in found.json()["message"]) == (404, True)
+    for method in ("GET", "PUT", "DELETE"):
+        assert served.ask(method, ENDPOINT).status == 405
+    odd = served.ask("POST", ENDPOINT, b"x", content_type="application/x-python-pickle")
+    assert (odd.status, odd.headers["content-type"].partition(";")[0]) == (415, "text/plain")
+    bomb = gzip.compress(b"0" * 200_000_000)
+    assert served.ask("POST", ENDPOINT, bomb, content_encoding="gzip", content_type="text/csv").status == 413
+    assert served.ask("POST", ENDPOINT, {"instances": [[1, 2, 3]]}).json() == {"predictions": [6.0]}
+
+
 def test_headers_do_not_split_the_answer(served: Served) -> None:
     for value in (b"a\r\nx-evil: 1", b"a\nx-evil: 1", "é".encode(), b"x" * 300):
         data = (

@@ -12,7 +12,8 @@ from treadle.serve.assign import assign
 from treadle.serve.limits import Limits
 from treadle.serve.shelf import State
 from treadle.store.predictions import find_window, model_folder
-from treadle.store.predictions.segments import Answers, rows_of
+from treadle.store.predictions.columns import answers
+from treadle.store.predictions.segments import Answers
 from treadle.store.predictions.window import load
 
 ONE = {"instances": [[1, 0, 0]]}
@@ -238,7 +239,7 @@ def test_every_answer_is_in_the_log_before_it_is_sent() -> None:
             assert (record.rows, record.status, record.version, record.arm) == (2, 200, 1, "champion")
         window = find_window(model_folder(str(served.store), "m"), None)
         assert window is not None
-        rows = [row for source in window.sources for row in rows_of(load(source.path)[0])]
+        rows = [row for source in window.sources for row in answers(load(source.path)[0]).to_pylist()]
         assert [(row["a"], row["c"], row["prediction"]) for row in rows[:2]] == [(0, 2, 3), (0, 4, 7)]
         assert b'log_written_total{endpoint="m"} 20\n' in served.ask("GET", "/metrics").body
 

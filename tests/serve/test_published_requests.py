@@ -109,10 +109,16 @@ def test_the_lines_of_our_own_page(tmp_path: Path) -> None:
     lines = [line for block in re.findall(r"```sh\n(.*?)```", page, re.S) for line in block.splitlines()]
     asked = [line for line in lines if line.startswith("curl ")]
     assert len(asked) >= 6
-    priced = Signature((Field("zone", "string"), Field("rain", "double")), (Field("multiplier", "double"),))
+    values = "; ".join(line for line in lines if re.match(r"\w+=", line))
+    doubles = ("ts_hour_sin", "ts_hour_cos", "ts_weekday_sin", "ts_weekday_cos")
+    kinds = [("zone", "string"), *((name, "double") for name in ("temperature", "rain", "distance"))]
+    kinds += [("demand", "long"), ("drivers", "long"), *((name, "double") for name in doubles)]
+    priced = Signature(tuple(Field(*kind) for kind in kinds), (Field("multiplier", "double"),))
     with serving(FakeShelf({1: Sums(a_version(1, priced))}, name="surge-pricing")) as served:
         for line in asked:
             words = line.replace("localhost:8080", f"127.0.0.1:{served.port}").replace("curl ", "curl -sS --fail ", 1)
-            done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=30, cwd=tmp_path)
+            done = subprocess.run(
+                ["bash", "-c", f"{values}\n{words}"], capture_output=True, text=True, timeout=30, cwd=tmp_path
+            )
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
             assert json.loads(done.stdout)

@@ -22,7 +22,7 @@ def refusal(row: dict[str, object]) -> str:
     ("change", "text"),
     [
         ({"zone": 3}, "field 'zone', row 1: 3 is not text"),
-        ({"zone": None}, "field 'zone', row 1: None is not text"),
+        ({"zone": None}, "field 'zone', row 1: the value is missing; expected text"),
         ({"riders": 2.5}, "field 'riders', row 1: 2.5 is not an integer of 64 bits"),
         ({"riders": True}, "field 'riders', row 1: True is not an integer of 64 bits"),
         ({"riders": 2**63}, f"field 'riders', row 1: {2**63} is not an integer of 64 bits"),

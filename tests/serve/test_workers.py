@@ -219,6 +219,16 @@ def test_an_acknowledged_outcome_is_stored(start: Callable[[int], Server]) -> No
     assert {o.request_id for f in frames if isinstance(f, Results) for o in f.records} == {f"r{n}" for n in range(20)}
 
 
+def test_a_stop_reaches_a_worker_that_is_just_forked(start: Callable[[int], Server]) -> None:
+    """The supervisor finds the killed worker and the stop in the same turn: it replaces the one and stops the other."""
+    server = start(1)
+    for worker in server.workers():
+        os.kill(worker, signal.SIGKILL)
+    server.stop()
+    assert server.process.returncode == 0
+    assert "did not stop" not in server.said()
+
+
 @pytest.mark.slow
 def test_soak(start: Callable[[int], Server]) -> None:
     """Swaps every second, a killed worker every 4 s: no wrong answer, none lost but those of the killed worker."""

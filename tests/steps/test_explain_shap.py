@@ -23,7 +23,9 @@ def model(**changed: Any) -> Any:
 
 
 @pytest.fixture
-def shap() -> None:
+def shap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package, or a skip. Tables as small as these are done before numba has compiled anything."""
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     pytest.importorskip("shap", reason="the extra is not installed: pip install 'treadle[shap]'")
 
 

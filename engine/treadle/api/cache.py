@@ -4,6 +4,7 @@ import os
 
 from msgspec import Struct, structs
 
+from treadle.api.collector import paused
 from treadle.api.project import Project, open_project
 from treadle.api.roots import roots
 from treadle.errors import InputError, input_error
@@ -86,7 +87,9 @@ def _waste(project: Project, keep: int | None) -> sweep.Waste:
     number = project.settings.keep_runs if keep is None else keep
     if number < 0:
         raise input_error("bad-keep", f"--keep takes a number of runs, not {number}", None, "0 keeps none")
-    return sweep.plan(project.store, number, roots(project) | pinned(project.store))
+    kept = roots(project) | pinned(project.store)
+    with paused():
+        return sweep.plan(project.store, number, kept)
 
 
 def _copies(project: Project) -> Copies:

@@ -1,10 +1,11 @@
 """Runs as experiments: find them by what they measured, set them side by side, pick the best.
 
-Names are those of expressions: `params.x`, `STEP.METRIC`, and of the run itself `status`, `pipeline`, `seconds`, `git`.
+Names are those of expressions: `params.x`, `STEP.METRIC`, and of the run itself `status`, `pipeline`, `seconds`, `git`,
+and `tag`, which equals each of the run's tags.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from msgspec import Struct, structs
@@ -15,6 +16,7 @@ from treadle.api.runs import find_run
 from treadle.domain.run import OK, RunRecord
 from treadle.errors import InputError, Problem, did_you_mean, input_error
 
+TAG = "tag"
 MOST = 10_000  # runs that a filter looks at, the newest first
 
 
@@ -35,6 +37,19 @@ class Experiment(Struct, frozen=True):
     run: RunRecord
     tags: tuple[str, ...]
     values: dict[str, Any]
+
+
+class _Tags:
+    """The tags of a run in an expression, where one name stands for all of them."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = frozenset(words)
+
+    def __eq__(self, other: object) -> bool:
+        return other in self._words
+
+    def __hash__(self) -> int:
+        return hash(self._words)
 
 
 class Difference(Struct, frozen=True):
@@ -63,8 +78,8 @@ def find(query: Query, path: str | os.PathLike[str] = ".") -> list[Experiment]:
     found = _experiments(project, project.store.history.list(looked, query.pipeline))
     found = [one for one in found if set(query.tags) <= set(one.tags)]
     if rule is not None:
-        _known([name for name, _ in expression.names(rule)], found)
-        found = [one for one in found if _holds(rule, one.values)]
+        _known([name for name, _ in expression.names(rule)], found, {TAG})
+        found = [one for one in found if _holds(rule, {**one.values, TAG: _Tags(one.tags)})]
     if query.sort:
         _known([query.sort], found)
         found = sorted(
@@ -164,13 +179,20 @@ def _parsed(text: str) -> expression.Expression | None:
         raise InputError([Problem("bad-expression", f"--where: {error.text}\n  {mark}")]) from None
 
 
-def _known(names: Sequence[str], found: Sequence[Experiment]) -> None:
+def _known(names: Sequence[str], found: Sequence[Experiment], besides: Set[str] = frozenset()) -> None:
     """Raise InputError for a name that none of the runs has: a typing mistake would silently find nothing."""
-    having: set[str] = set().union(*(one.values for one in found)) if found else set()
+    having: set[str] = set().union(besides, *(one.values for one in found))
     missing = [name for name in names if found and name not in having]
     if missing:
-        texts = [(f"no run has a value called '{name}'", did_you_mean(name, having)) for name in missing]
+        texts = [(f"no run has a value called '{name}'", _meant(name, having, bool(besides))) for name in missing]
         raise InputError([Problem("unknown-metric", text, None, hint) for text, hint in texts])
+
+
+def _meant(name: str, having: Set[str], in_rule: bool) -> str:
+    hint = did_you_mean(name, having)
+    if in_rule and "." not in name and not hint.startswith("did you"):
+        return f"a text has quotes: '{name}'" + (f"; {hint}" if hint else "")
+    return hint
 
 
 def _holds(rule: expression.Expression, values: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from msgspec import DecodeError, Struct, msgpack, structs
@@ -17,6 +18,7 @@ from treadle.domain.task import INLINE
 from treadle.environment import variable
 from treadle.errors import InputError
 from treadle.run.selection import Selection
+from treadle.store.database import Denied
 from treadle.version import __version__
 
 FORMAT = 4
@@ -106,7 +108,8 @@ def _whole(project: Project, path: str | os.PathLike[str], params: Mapping[str, 
             pass  # written by another version, or code is gone: bind anew, which says what is wrong
     compiled = _bind(project, path, params)
     if key:
-        project.store.plans.put(key, msgpack.encode(compiled))
+        with suppress(Denied):  # who may only read compiles again the next time
+            project.store.plans.put(key, msgpack.encode(compiled))
     return compiled
 
 

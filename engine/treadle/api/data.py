@@ -1,22 +1,19 @@
 """Versioned data: what came in and what was made, version by version, by whom and for whom."""
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from treadle.api import figures
 from treadle.api.compiled import Request, make
-from treadle.api.project import Project, open_project
-from treadle.api.runs import find_run
-from treadle.domain.artifact import Artifact
+from treadle.api.project import Project, inside, open_project
 from treadle.domain.plan import Plan, PlannedStep
+from treadle.domain.spec import DataSource
 from treadle.errors import InputError, Problem, TreadleError, did_you_mean, input_error
+from treadle.load import load_files, pipeline_files
 from treadle.store import Result
-from treadle.store.objects import is_folder
 
 MOST = 1000  # results of a step that are looked at, the newest first
 RUNS = 200  # runs that are looked at, the newest first
@@ -66,37 +63,72 @@ def list_items(path: str | os.PathLike[str]) -> list[Item]:
     return items_of(project, plan)
 
 
-def describe(path: str | os.PathLike[str], name: str) -> Described:
-    """One data entry (`data.trips`) or output (`split.train`); raises InputError when there is no such thing."""
+def list_all(path: str | os.PathLike[str] = ".") -> dict[str, list[Item]]:
+    """The same of every pipeline of the project that contains `path`, by the pipeline's file."""
     project = open_project(path)
+    files = _pipelines(project)
+    return {inside(project, file): items_of(project, make(project, file, Request())[0]) for file in files}
+
+
+def names_pipeline(word: str) -> bool:
+    """Whether a word is meant as a file and not as a name within a pipeline."""
+    return os.path.exists(word) or word.endswith((".yaml", ".yml")) or os.sep in word
+
+
+def describe(name: str, path: str | os.PathLike[str] | None = None) -> Described:
+    """One data entry (`data.trips`) or output (`split.train`) of a pipeline, by default of the one that has it.
+
+    Raises InputError when there is no such thing.
+    """
+    project = open_project(path or ".")
+    if path is None:
+        path = _pipeline_with(project, name)
     plan, _ = make(project, path, Request())
     items = {item.name: item for item in items_of(project, plan)}
-    if name not in items:
-        whole = [other for other in items if other.partition(".")[0] == name and not other.endswith(".metrics")]
-        if not whole:
-            hint = did_you_mean(name, items)
-            raise input_error("unknown-item", f"the pipeline has nothing called '{name}'", None, hint)
-        name = whole[0]
-    item = items[name]
-    return Described(item, _figures(project, plan, item), _reach(items, name, up=True), _reach(items, name, up=False))
+    found = _meant(name, items)
+    if found is None:
+        hint = did_you_mean(name, items)
+        raise input_error("unknown-item", f"the pipeline has nothing called '{name}'", None, hint)
+    name, item = found, items[found]
+    if item.kind == "data":
+        told = figures.of_data(project, plan.data[name.removeprefix("data.")], {one.digest for one in item.versions})
+    else:
+        told = figures.of_output(project, item.codec, item.versions[0].digest if item.versions else "")
+    return Described(item, told, _reach(items, name, up=True), _reach(items, name, up=False))
 
 
-def diff(before: str, after: str, path: str | os.PathLike[str] = ".") -> dict[str, Any]:
-    """How two tables differ: `NAME@RUN`, `NAME` of the last run, the beginning of a digest, or a file.
+def _pipelines(project: Project) -> list[str]:
+    """The files of a project that are pipelines; raises InputError when there is none."""
+    files, missing = pipeline_files(project.root)
+    loaded = load_files([inside(project, file) for file in files], project.root, project.catalog, project.code)
+    found = [os.path.join(project.root, one.path) for one in loaded if one.kind == "pipeline"]
+    if not found:
+        raise InputError(missing or [Problem("nothing-to-check", f"there is no pipeline in {project.root}", None)])
+    return found
 
-    Raises InputError for what is not there or is no table.
-    """
-    project = open_project(path)
-    with _shown(project, before) as (old, first), _shown(project, after) as (new, second):
-        describer = _describer(project, first or second or FOREIGN)
-        if describer is None or not hasattr(describer, "difference") or (first or FOREIGN) != (second or FOREIGN):
-            kinds = f"'{before}' is stored as {first or 'a file'}, '{after}' as {second or 'a file'}"
-            raise input_error("no-table", f"only two tables can be compared; {kinds}")
-        try:
-            found: dict[str, Any] = describer.difference(old, new)
-        except TreadleError as error:
-            raise input_error("no-table", str(error)) from None
-        return found
+
+def _pipeline_with(project: Project, name: str) -> str:
+    """The one pipeline that has something of a name; raises InputError when none or several have."""
+    known = {file: _names(make(project, file, Request())[0]) for file in _pipelines(project)}
+    found = [file for file, names in known.items() if _meant(name, names) is not None]
+    if len(found) != 1:
+        every = dict.fromkeys(one for names in known.values() for one in names)
+        several = "; ".join(f"treadle data {inside(project, file)} {name}" for file in found)
+        text = f"{'more than one' if found else 'no'} pipeline has something called '{name}'"
+        raise input_error("unknown-item", text, None, several or did_you_mean(name, every) or "treadle data lists them")
+    return found[0]
+
+
+def _meant(name: str, names: Collection[str]) -> str | None:
+    """The thing of a name, or the main output of a step of that name."""
+    if name in names:
+        return name
+    return next((o for o in names if o.partition(".")[0] == name and not o.endswith(".metrics")), None)
+
+
+def _names(plan: Plan) -> list[str]:
+    outputs = [f"{step.id}.{output.name}" for step in plan.steps for output in step.outputs]
+    return [*(f"data.{name}" for name in plan.data), *outputs]
 
 
 # items
@@ -112,6 +144,7 @@ def items_of(project: Project, plan: Plan) -> list[Item]:
         uses = [(s.id, port) for s in plan.steps for port, sources in s.inputs.items() if _is(sources, None, name)]
         versions = _distinct([(r.parts.get(f"input {port}", ""), r, 0) for step, port in uses for r in results[step]])
         elsewhere = _elsewhere(users, own, [version.digest for version in versions])
+        versions = _with_size(project, plan.data[name], versions)
         found.append(
             Item(
                 name=f"data.{name}",
@@ -172,6 +205,18 @@ def _distinct(seen: list[tuple[str, Result, int]]) -> tuple[Version, ...]:
     return tuple(reversed(first.values()))
 
 
+def _with_size(project: Project, source: DataSource, versions: tuple[Version, ...]) -> tuple[Version, ...]:
+    """The newest version of files with their size, where they are what it was made from; they are not kept here."""
+    if source.kind != "path" or not versions:
+        return versions
+    try:
+        data = project.store.files.data(project.root, source)
+        size = sum(os.path.getsize(path) for path in data.paths)
+    except (TreadleError, OSError):
+        return versions
+    return tuple(structs.replace(one, size=size) if one.digest == data.digest else one for one in versions)
+
+
 def _users(project: Project) -> dict[str, set[tuple[str, str]]]:
     """What each input of any recorded step was, and which (pipeline, step) read it: it made the result or used it."""
     found: dict[str, set[tuple[str, str]]] = {}
@@ -208,91 +253,3 @@ def _reach(items: dict[str, Item], name: str, up: bool) -> tuple[str, ...]:
 
 def _makers(items: dict[str, Item]) -> set[str]:
     return {item.made_by for item in items.values() if item.made_by}
-
-
-# figures
-
-
-def _figures(project: Project, plan: Plan, item: Item) -> dict[str, Any]:
-    """What a describer says of the newest version, or why there is nothing to say under `note`."""
-    try:
-        if item.kind == "data":
-            return _of_data(project, plan, item.name.removeprefix("data."))
-        describer = _describer(project, item.codec) if item.codec else None
-        if not item.versions:
-            return {"note": "no run has made it yet"}
-        if describer is None:
-            return {"note": f"stored as {item.codec}, which has no columns"}
-        with _shown(project, item.versions[0].digest) as (place, _):
-            found: dict[str, Any] = describer.describe(place)
-            return found
-    except TreadleError as error:
-        return {"note": str(error)}
-
-
-def _of_data(project: Project, plan: Plan, name: str) -> dict[str, Any]:
-    source = plan.data[name]
-    data = project.store.files.data(project.root, source)
-    figures: dict[str, Any] = {"files": len(data.paths), "size": sum(os.path.getsize(path) for path in data.paths)}
-    describer = _describer(project, FOREIGN)
-    if describer is None or not data.paths[0].endswith(describer.described) or len(data.paths) > 1:
-        return figures
-    return {**figures, **describer.describe(Path(data.paths[0]))}
-
-
-def _describer(project: Project, codec: str) -> Any:
-    try:
-        found = project.catalog.codec(codec)
-    except TreadleError:
-        return None
-    return found if hasattr(found, "describe") else None
-
-
-@contextmanager
-def _shown(project: Project, reference: str) -> Iterator[tuple[Path, str]]:
-    """The content that a reference means as a file, and its codec, empty for a file from outside."""
-    artifact = _artifact(project, reference)
-    if artifact is None:
-        yield Path(reference), ""
-        return
-    folder = os.path.join(project.store.folder, "tmp", f"data-{os.getpid()}-{artifact.digest[:12]}")
-    try:
-        place = Path(project.store.objects.hand_out(artifact, folder))
-        ending = "" if is_folder(artifact) or artifact.codec != FOREIGN else ".parquet"
-        if ending and place.suffix != ending:
-            place = place.rename(place.with_name(place.name + ending))
-        yield place, artifact.codec
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _artifact(project: Project, reference: str) -> Artifact | None:
-    """The artifact of `NAME@RUN`, of `NAME` in the last run, or of a digest; None for a file."""
-    name, at, run_id = reference.rpartition("@")
-    if not at:
-        if os.path.exists(reference):
-            return None
-        if len(reference) >= SHORTEST and all(c in "0123456789abcdef" for c in reference):
-            return _by_digest(project, reference)
-        name, run_id = reference, "last"
-    run = find_run(project, run_id)
-    step, _, output = name.partition(".")
-    if name not in run.steps and step not in run.steps:
-        hint = did_you_mean(name, run.steps)
-        raise input_error("unknown-item", f"run {run.run_id} has nothing called '{name}'", None, hint)
-    outputs = run.steps[name].outputs if name in run.steps else run.steps[step].outputs
-    chosen = "" if name in run.steps else output
-    main = next((found for found in outputs if found != "metrics"), "metrics")
-    if (chosen or main) not in outputs:
-        hint = did_you_mean(chosen, outputs)
-        raise input_error("unknown-item", f"'{step}' has no output '{chosen}' in run {run.run_id}", None, hint)
-    return outputs[chosen or main]
-
-
-def _by_digest(project: Project, digest: str) -> Artifact:
-    every = (artifact for result in project.store.results.all() for artifact in result.outputs.values())
-    found = {artifact.digest: artifact for artifact in every if artifact.digest.startswith(digest)}
-    if len(found) != 1:
-        text = f"{len(found) or 'no'} recorded outputs have a digest that begins with {digest}"
-        raise InputError([Problem("unknown-item", text, None, "treadle data PIPELINE lists them")])
-    return next(iter(found.values()))

@@ -4,6 +4,7 @@ import csv
 import os
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from treadle.api.compare import Experiment
@@ -39,7 +40,8 @@ def export(found: Sequence[Experiment], target: str | os.PathLike[str]) -> int:
 
 def _row(one: Experiment) -> dict[str, Any]:
     run = one.run
-    own = {"run": run.run_id, "pipeline": run.pipeline, "status": run.status, "started": run.started}
+    began = datetime.fromtimestamp(run.started, UTC)
+    own = {"run": run.run_id, "pipeline": run.pipeline, "status": run.status, "started": began}
     rest = {name: value for name, value in one.values.items() if name not in own}
     plain = {
         name: value if isinstance(value, int | float | str | None) else repr(value) for name, value in rest.items()

@@ -39,7 +39,7 @@ RUN python3 -m venv /opt/venv \\
  && /opt/venv/bin/python -m pip install --no-cache-dir --no-deps{hashes} -r requirements.txt
 
 FROM ${{BASE}}
-ARG USER_ID=10001
+{system}ARG USER_ID=10001
 COPY --from=build /opt/venv /opt/venv
 COPY entrypoint /usr/local/bin/entrypoint
 COPY project /srv/treadle
@@ -58,6 +58,11 @@ HEALTHCHECK --interval=10s --timeout=2s --start-period=60s CMD ["entrypoint", "h
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
 ENTRYPOINT ["/usr/local/bin/entrypoint"]
 CMD ["serve"]
+"""
+# what wheels need of the system and slim images do not have
+SYSTEM = {"lightgbm": "libgomp1"}
+INSTALL = """\
+RUN apt-get update && apt-get install -y --no-install-recommends {packages} && rm -rf /var/lib/apt/lists/*
 """
 ENTRYPOINT = """\
 #!/bin/sh
@@ -151,7 +156,9 @@ def _fill(project: Project, versions: Sequence[ModelVersion], folder: str) -> bo
     _write(folder, "requirements.txt", _requirements(pins, name, digest if whole else ""))
     python = ".".join(platform.python_version_tuple()[:2])
     flag = " --require-hashes" if whole else ""
-    _write(folder, "Dockerfile", DOCKERFILE.format(python=python, wheel=name, hashes=flag))
+    packages = " ".join(sorted({SYSTEM[pin.name] for pin in pins if pin.name in SYSTEM}))
+    system = INSTALL.format(packages=packages) if packages else ""
+    _write(folder, "Dockerfile", DOCKERFILE.format(python=python, wheel=name, hashes=flag, system=system))
     _write(folder, "entrypoint", ENTRYPOINT)
     _write(
         folder,

@@ -10,13 +10,15 @@ from treadle.document.pipeline import pipeline_schema
 from treadle.domain.signature import Signature
 from treadle.errors import InputError, Problem, did_you_mean
 
+EXAMPLE = "\nExample:\n"
 PLACEHOLDER = {"type": "string", "pattern": r"\$\{"}
 
 
 class LibraryStep(Struct, frozen=True, kw_only=True):
     """One library step: inputs with whether they are needed, parameters with annotation and default.
 
-    `schema` is the JSON Schema of its `with`; `metrics` is None where they are known only after a run.
+    `schema` is the JSON Schema of its `with`; `metrics` is None where they are known only after a run. `example` is
+    what its docstring has under `Example:`, or a beginning made from its signature.
     """
 
     name: str
@@ -91,17 +93,18 @@ def contents(steps: list[LibraryStep]) -> str:
 def _read(name: str, project: Project) -> LibraryStep:
     signature = project.code.signature(project.catalog.steps[name])
     params = tuple((a.name, plain(a.annotation or ""), a.default or "") for a in signature.arguments if a.keyword_only)
+    doc, _, example = signature.doc.partition(EXAMPLE)
     return LibraryStep(
         name=name,
         call=project.catalog.steps[name],
-        summary=signature.doc.split("\n")[0].rstrip("."),
-        doc="\n".join(signature.doc.split("\n")[1:]).strip(),
+        summary=doc.split("\n")[0].rstrip("."),
+        doc="\n".join(doc.split("\n")[1:]).strip(),
         inputs=tuple((a.name, a.required) for a in signature.arguments if not a.keyword_only),
         params=params,
         outputs=signature.outputs or ("out",),
         metrics=signature.metrics,
         schema=_schema(signature),
-        example=_example(name, signature),
+        example=_indented(example) or _example(name, signature),
     )
 
 
@@ -151,6 +154,13 @@ def _or_placeholder(schema: dict[str, Any]) -> dict[str, Any]:
     if "anyOf" in rest:
         return {"anyOf": [*(_or_placeholder(one) for one in rest["anyOf"]), PLACEHOLDER], **facts}
     return {"anyOf": [rest, PLACEHOLDER], **facts}
+
+
+def _indented(example: str) -> str:
+    """A step's own example as it stands under `steps:`."""
+    from textwrap import dedent, indent  # lazy: only for who asks about the library
+
+    return indent(dedent(example.strip("\n")), "  ").rstrip()
 
 
 def _example(name: str, signature: Signature) -> str:

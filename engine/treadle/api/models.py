@@ -210,7 +210,7 @@ def _need_name(store: Store, name: str) -> None:
     names = store.models.names()
     if name not in names:
         text = f"no model is called '{name}'" if names else "no model is registered here"
-        hint = did_you_mean(name, names) or "a pipeline with a step `uses: deploy.model` registers one"
+        hint = did_you_mean(name, names) or "a step that `uses: deploy.model` registers one: treadle steps deploy.model"
         raise input_error("unknown-model", text, None, hint)
 
 

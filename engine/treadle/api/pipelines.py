@@ -14,6 +14,7 @@ from treadle.api.compiled import Request, make
 from treadle.api.git import Tree
 from treadle.api.project import Project, open_project
 from treadle.api.tracking import mirror_run
+from treadle.api.unrecorded import unrecorded
 from treadle.domain.event import Event
 from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord
@@ -92,6 +93,7 @@ def run(
     made, selection = make(project, path, wanted, variables)
     locked = _as_locked(project, made, wanted) if wanted.locked else None
     project.store.results.preload(made.pipeline)
+    unrecorded(project, made, selection)
     machine = machine_for(project, made, wanted, nursery)
     if asked is not None:
         stamping.drop(project, asked)

@@ -35,10 +35,11 @@ def report(run_id: str = "last", path: str | os.PathLike[str] = ".") -> str:
         tags=project.store.tags.all().get(record.run_id, ()),
         before=before.run_id if before else "",
         changes=_changes(project, before, record) if before else (),
+        earlier={name: step.metrics for name, step in before.steps.items()} if before else {},
         code=diffs(project, before, record) if before else {},
         reports=_reports(record, path),
         tracks=tracks(record, path),
-        lineage=_lineage(items_of(project, plan)) if plan else (),
+        lineage=_lineage(project, record, items_of(project, plan)) if plan else (),
     )
     return render(run.page(told))
 
@@ -150,11 +151,15 @@ def _reports(record: RunRecord, path: str | os.PathLike[str]) -> Mapping[str, Ma
     return found
 
 
-def _lineage(items: Sequence[Item]) -> tuple[tuple[str, str, str, str], ...]:
+def _lineage(project: Project, record: RunRecord, items: Sequence[Item]) -> tuple[tuple[str, str, str, str, str], ...]:
+    """What this run used and made, each with the run that saw it first."""
+    results = project.store.results.get_many([step.key for step in record.steps.values() if step.key])
+    used = {value for result in results.values() for value in result.parts.values()}
+    made = {artifact.digest for step in record.steps.values() for artifact in step.outputs.values()}
     rows = []
     for item in items:
-        if item.versions:
-            newest = item.versions[0]
-            since = time.strftime("%Y-%m-%d %H:%M", time.localtime(newest.first))
-            rows.append((item.name, _short(newest.digest), since, newest.run_id))
+        version = next((one for one in item.versions if one.digest in (made if item.made_by else used)), None)
+        if version is not None:
+            since = time.strftime("%Y-%m-%d %H:%M", time.localtime(version.first))
+            rows.append((item.name, _short(version.digest), since, version.run_id, ", ".join(item.needs)))
     return tuple(rows)

@@ -10,6 +10,7 @@ from treadle.domain.track import Track
 from treadle.errors import InputError, Problem, did_you_mean
 from treadle.run.tracks import SUFFIX, read_artifact, read_file, told_something
 from treadle.store import decode
+from treadle.store.scratch import place_to_look
 
 
 def list_runs(path: str | os.PathLike[str] = ".", limit: int = 20, pipeline: str | None = None) -> list[RunRecord]:
@@ -58,7 +59,7 @@ def tracks(record: RunRecord, path: str | os.PathLike[str] = ".") -> dict[str, T
 def read_value(artifact: Artifact, path: str | os.PathLike[str] = ".") -> Any:
     """The value of a stored output, verified by its digest; raises CodecError when it is damaged."""
     project = open_project(path)
-    scratch = os.path.join(project.store.folder, "tmp", f"read-{os.getpid()}")
+    scratch = os.path.join(place_to_look(project.store.folder), f"read-{os.getpid()}")
     return decode(artifact, {artifact.codec: project.catalog.codec(artifact.codec)}, project.store.objects, scratch)
 
 

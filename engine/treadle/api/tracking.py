@@ -1,6 +1,8 @@
 """Have runs and the registry mirrored to the MLflow server of the settings; costs nothing without one."""
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from treadle.api.project import Project
 from treadle.domain.event import Event, Notice
@@ -27,28 +29,46 @@ def mirror_run(project: Project, start: RunRecord, notify: Callable[[Event], Non
         notify(Notice(run_id=start.run_id, at=start.started, text=text))
 
 
-def mirror_aliases(project: Project) -> bool:
-    """Have the aliases of the registry sent, after one moved; False when a sender at work may not see that."""
+def mirror_aliases(project: Project) -> None:
+    """Have the aliases of the registry sent, after one moved, whether a sender is at work or not.
+
+    What cannot be noted, on a full disk, is sent with the next run or move.
+    """
     if not project.settings.track.mlflow:
-        return True
+        return
     from treadle import mirror  # lazy: only with `track` in the settings
 
-    return mirror.wake(project.root, project.store.folder)
+    with suppress(OSError):
+        mirror.note_moved(project.store.folder)
+    mirror.wake(project.root, project.store.folder)
 
 
 class AliasMirror:
-    """Has aliases sent whenever the registry has changed: those that a rollout moves, and whatever else does."""
+    """Has aliases sent whenever the registry has changed: those that a rollout moves, and whatever else does.
 
-    def __init__(self, project: Project) -> None:
+    What a server that was away for long did not get is tried again every `pause` seconds.
+    """
+
+    def __init__(self, project: Project, pause: float = 300.0) -> None:
         self._project = project
-        self._sent = project.store.models.changes() if project.settings.track.mlflow else 0
+        self._pause = pause
+        self._seen = project.store.models.changes() if project.settings.track.mlflow else 0
+        self._tried = time.monotonic()
 
     def look(self) -> None:
-        """One cheap look; tries again at the next one while an earlier sender is at work. Raises StoreError."""
-        if self._project.settings.track.mlflow:
-            changes = self._project.store.models.changes()
-            if changes != self._sent and mirror_aliases(self._project):
-                self._sent = changes
+        """One cheap look; raises StoreError."""
+        if not self._project.settings.track.mlflow:
+            return
+        changes = self._project.store.models.changes()
+        if changes != self._seen:
+            mirror_aliases(self._project)
+            self._seen = changes
+        elif time.monotonic() - self._tried >= self._pause:
+            from treadle import mirror  # lazy: only with `track` in the settings
+
+            self._tried = time.monotonic()
+            if mirror.anything(self._project.store.folder):
+                mirror.wake(self._project.root, self._project.store.folder)
 
 
 def _shown(server: str) -> str:

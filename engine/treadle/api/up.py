@@ -28,7 +28,7 @@ from treadle.control.controller import Controller
 from treadle.control.runs import ChildRuns
 from treadle.errors import InputError, input_error
 from treadle.store import Store
-from treadle.store.database import make_folder
+from treadle.store.database import make_folder, os_failure
 
 TICK = 0.5  # seconds between looks
 AWAY = 5.0  # seconds between tries while the store is away
@@ -103,7 +103,10 @@ def _alone(store: Store, pipeline: str) -> Iterator[None]:
     """Two controllers of one pipeline would decide everything twice; the kernel frees the lock of one that dies."""
     make_folder(store.folder)
     name = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in pipeline)
-    handle = os.open(os.path.join(store.folder, f"up-{name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        handle = os.open(os.path.join(store.folder, f"up-{name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise os_failure(error, store.folder) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -97,8 +97,11 @@ def _report(report: Report) -> str:
     lines += [f"damaged: {digest}; {_fate(report, digest)}" for digest in report.damaged]
     lines += [f"lost: {digest}; repaired" for digest in report.repaired if digest not in report.damaged]
     lines += report.remote
-    lines += [f"marked as a miss: {pipeline} {step}" for pipeline, step in report.forgotten]
-    if report.forgotten:
+    fate = "not whole" if report.denied else "marked as a miss"
+    lines += [f"{fate}: {pipeline} {step}" for pipeline, step in report.forgotten]
+    if report.denied:
+        lines.append(report.denied)
+    elif report.forgotten:
         lines.append("the next run makes them again")
     elif not report.damaged and not report.repaired:
         lines.append("everything is whole")
@@ -120,7 +123,9 @@ def _pulled(pulled: cache.Pulled) -> str:
 
 
 def _fate(report: Report, digest: str) -> str:
-    return "repaired" if digest in report.repaired else "moved to .treadle/damaged"
+    if digest in report.repaired:
+        return "repaired"
+    return "left where it is" if report.denied else "moved to .treadle/damaged"
 
 
 def _json(value: object) -> str:

@@ -1,18 +1,18 @@
 """Show the data of a pipeline, version by version: schema, rows, who made it, who uses it; and compare two versions.
 
-treadle data pipelines/surge_pricing.yaml
+treadle data
 treadle data pipelines/surge_pricing.yaml split.train
-treadle data diff split.train@20250106-093000 split.train@last
+treadle data diff split.train@last~1 split.train@last
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import json
 
-from treadle.api import data
+from treadle.api import data, figures
 from treadle.api.data import Described, Item
 from treadle.cli import table
 from treadle.cli.options import coloured
@@ -23,24 +23,33 @@ MOST_VERSIONS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="+", metavar="WORD", help="PIPELINE, PIPELINE NAME, or diff A B")
+    words = "nothing for all pipelines, PIPELINE, NAME, PIPELINE NAME, or diff A B"
+    parser.add_argument("names", nargs="*", metavar="WORD", help=words)
     parser.add_argument("--json", action="store_true", help="write the answer as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.names[0] == "diff":
+    if args.names[:1] == ["diff"]:
         if len(args.names) != 3:
             raise input_error("missing-argument", "diff takes two tables", None, "treadle data diff A@RUN B@RUN")
-        found: Any = data.diff(args.names[1], args.names[2])
+        found: Any = figures.diff(args.names[1], args.names[2])
         shown: Callable[[Any], str] = _difference
-    elif len(args.names) == 1:
+    elif not args.names:
+        found, shown = data.list_all(), _pipelines
+    elif len(args.names) == 1 and data.names_pipeline(args.names[0]):
         found, shown = data.list_items(args.names[0]), _items
-    elif len(args.names) == 2:
-        found, shown = data.describe(args.names[0], args.names[1]), _described
+    elif len(args.names) < 3:
+        found, shown = data.describe(*reversed(args.names)), _described
     else:
         raise input_error("missing-argument", "data takes a pipeline and one name", None, "treadle data --help")
     print(json.format(json.encode(found)).decode() if args.json else shown(found))
     return 0
+
+
+def _pipelines(found: dict[str, list[Item]]) -> str:
+    if len(found) == 1:
+        return "\n".join(map(_items, found.values()))
+    return "\n\n".join(f"{path}\n{_items(items)}" for path, items in found.items())
 
 
 def _items(items: list[Item]) -> str:
@@ -52,12 +61,15 @@ def _items(items: list[Item]) -> str:
         digest = _short(newest.digest) if newest else "–"
         uses = ", ".join((*item.used_by, *item.elsewhere))
         rows.append((item.name, item.codec or item.kind, size, str(len(item.versions)), digest, when, uses))
-    return table.render(("name", "kind", "size", "versions", "newest", "since", "used by"), rows, coloured())
+    return table.render(
+        ("name", "kind", "size", "versions", "newest", "since", "used by"), rows, coloured(), spare=("since", "newest")
+    )
 
 
 def _described(found: Described) -> str:
     item = found.item
-    lines = [f"{item.name}: {item.codec or 'data from outside'}, {len(item.versions)} version(s)"]
+    many = len(item.versions)
+    lines = [f"{item.name}: {item.codec or 'data from outside'}, {many or 'no'} version{'' if many == 1 else 's'}"]
     lines += [f"  made by    {item.made_by}"] if item.made_by else []
     for title, names in (
         ("made from", found.above),
@@ -65,7 +77,7 @@ def _described(found: Described) -> str:
         ("leads to", found.below),
         ("elsewhere", item.elsewhere),
     ):
-        lines += [f"  {title:9}  {', '.join(names)}"] if names else []
+        lines += _wrapped(title, names) if names else []
     for version in item.versions[:MOST_VERSIONS]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(version.first))
         size = f"  {format_size(version.size)}" if version.size else ""
@@ -73,6 +85,18 @@ def _described(found: Described) -> str:
     if len(item.versions) > MOST_VERSIONS:
         lines.append(f"             and {len(item.versions) - MOST_VERSIONS} older")
     return "\n".join([*lines, *_figures(found.figures)])
+
+
+def _wrapped(title: str, names: Sequence[str]) -> list[str]:
+    """A titled list, in as many lines as the terminal needs."""
+    edge, lines = table.terminal(), [f"  {title:9}  {names[0]}"]
+    for name in names[1:]:
+        lines[-1] += ","
+        if edge and len(lines[-1]) + len(name) + 2 > edge:
+            lines.append(f"{'':13}{name}")
+        else:
+            lines[-1] += f" {name}"
+    return lines
 
 
 def _figures(figures: dict[str, Any]) -> list[str]:

@@ -48,9 +48,10 @@ def text(found: Explanation, against: str | None, colour: bool) -> str:
         blocks.append("not known until then: " + ", ".join(f"input {port}" for port in found.unknown))
     if found.compared is not None:
         blocks.append(_compared(found, found.compared, against))
-    elif found.fate in ("run", "wait"):
+    elif found.fate in ("run", "wait") and (found.key or found.unknown):  # else nothing can be compared
         blocks.append("there is no earlier result of this step")
-    blocks += [_change(change, colour) for change in found.changes]
+    aim = "to have that again" if found.fate == "hit" else "to make it a hit"
+    blocks += [_change(change, aim, colour) for change in found.changes]
     if found.notes:
         blocks.append("\n".join(["what the key cannot follow:", *(f"  {note}" for note in found.notes)]))
     return "\n\n".join(blocks)
@@ -60,16 +61,17 @@ def _compared(found: Explanation, earlier: Compared, against: str | None) -> str
     ago = format_duration(max(0.0, time.time() - earlier.created))
     name = "run" if against else "the result of run" if not found.changes else "nearest earlier result: run"
     count = len(found.changes)
-    parts = f"{count} of {earlier.parts} parts of its key differ" if count else "every part of its key is the same"
+    every = "every other part" if found.unknown else "every part"
+    parts = f"{count} of {earlier.parts} parts of its key differ" if count else f"{every} of its key is the same"
     return f"{name} {earlier.run_id}, {ago} ago: {parts}"
 
 
-def _change(change: Change, colour: bool) -> str:
+def _change(change: Change, aim: str, colour: bool) -> str:
     lines = [change.text]
     lines += [f"  {file.how:8} {file.name}" for file in change.files]
     lines += [f"  because {cause}" for cause in change.because]
     lines += [f"  {_tinted(line, colour)}" for line in change.diff.splitlines()]
-    lines.append(f"  to make it a hit: {change.remedy}")
+    lines.append(f"  {aim}: {change.remedy}")
     return "\n".join(lines)
 
 

@@ -1,6 +1,8 @@
 """One version of a model as text."""
 
 import time
+from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from treadle.api.models import Shown
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_CHOICES = 8
 MOST_EVENTS = 20
+MOST_DEFINITIONS = 6  # of one package
 
 
 def when(at: float) -> str:
@@ -57,11 +60,18 @@ def _facts(version: ModelVersion) -> list[tuple[str, str]]:
         facts.append(("data", ", ".join(f"{name} {digest[:12]}…" for name, digest in version.data.items())))
     code = sorted({part[5:] for parts in version.lineage.values() for part in parts if part.startswith("code ")})
     if code:
-        facts.append(("code", ", ".join(code[:8]) + (f" and {len(code) - 8} more" if len(code) > 8 else "")))
+        facts.append(("code", ", ".join(_packages(code))))
     requirements = version.card.get("requirements")
     if isinstance(requirements, dict) and requirements:
         facts.append(("requires", ", ".join(f"{name} {value}" for name, value in requirements.items())))
     return facts
+
+
+def _packages(code: list[str]) -> Iterator[str]:
+    """Definitions by name where their package has a few, as a number where it has many."""
+    for name, own in groupby(code, key=lambda part: part.partition(":")[0].partition(".")[0]):
+        found = list(own)
+        yield ", ".join(found) if len(found) <= MOST_DEFINITIONS else f"{name} ({len(found)} definitions)"
 
 
 def _fields(version: ModelVersion, colour: bool) -> str:

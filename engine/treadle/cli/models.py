@@ -58,7 +58,7 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         return _as_json(found)
     if not found:
-        print("no model is registered here; a pipeline with a step `uses: deploy.model` registers one")
+        print("no model is registered here; a step that `uses: deploy.model` registers one: treadle steps deploy.model")
         return 0
     rows = [
         (

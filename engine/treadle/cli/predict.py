@@ -23,5 +23,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.encode(made).decode())
         return 0
-    print(f"predicted {made.rows:,} rows with {made.model} in {made.seconds:.1f} s: {args.out}")
+    rows = "1 row" if made.rows == 1 else f"{made.rows:,} rows"
+    print(f"predicted {rows} with {made.model} in {made.seconds:.1f} s: {args.out}")
     return 0

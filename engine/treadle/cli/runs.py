@@ -2,7 +2,7 @@
 
 treadle runs
 treadle runs list --where "evaluate.rmse < 0.3 and params.max_iter > 100" --sort evaluate.rmse
-treadle runs compare 20250106-093000 last
+treadle runs compare last~1 last
 treadle runs best evaluate.mae
 treadle runs tag last baseline
 treadle runs export -o runs.parquet
@@ -29,7 +29,7 @@ ACTIONS = ("list", "show", "compare", "best", "tag", "export", "report")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = "list (default), show RUN, compare RUN RUN…, best STEP.METRIC, tag RUN WORD…, export, report RUN"
     parser.add_argument("action", nargs="?", default="list", metavar="ACTION", help=words)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="runs by id, the beginning of one, or last; a metric")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="runs by id, its beginning, last or last~1; a metric")
     parser.add_argument("--pipeline", metavar="NAME", help="only runs of this pipeline")
     parser.add_argument("--where", default="", metavar="RULE", help='only runs for which it holds: "evaluate.mae < 1"')
     parser.add_argument("--tag", action="append", default=[], metavar="WORD", help="only runs with this tag")
@@ -160,7 +160,7 @@ def _asked(args: argparse.Namespace) -> list[str]:
 
 
 def _experiments(found: Sequence[Experiment], asked: Sequence[str]) -> str:
-    figures = [name for name in asked if name not in ("status", "pipeline", "seconds")]
+    figures = [name for name in asked if name not in ("status", "pipeline", "seconds", compare.TAG)]
     tagged = ["tags"] if any(one.tags for one in found) else []
     commits = ["commit"] if any(one.run.git for one in found) else []
     head = ("run", "pipeline", "status", "began", "took", *figures, *tagged, *commits, "steps")
@@ -183,7 +183,7 @@ def _experiments(found: Sequence[Experiment], asked: Sequence[str]) -> str:
                 _fates(one),
             )
         )
-    return table.render(head, rows, coloured())
+    return table.render(head, rows, coloured(), spare=("commit", "began", "took"))  # the id tells when it began
 
 
 def _fates(one: Experiment) -> str:

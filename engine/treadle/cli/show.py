@@ -87,7 +87,8 @@ def _items(items: Items) -> list[str]:
 
 
 def _step(step: StepRecord) -> str:
-    lines = [f"{step.id}: {step.fate} ({step.reason})"]
+    reason = step.reason.partition("\n")[0]  # of a failure: all of it is below
+    lines = [f"{step.id}: {step.fate} ({reason})"]
     if step.seconds:
         lines.append(f"  took     {format_duration(step.seconds)}, attempt {step.attempts}")
     used = step.usage
@@ -102,7 +103,8 @@ def _step(step: StepRecord) -> str:
     lines += [f"  metric   {name} = {value:.6g}" for name, value in step.metrics.items()]
     lines += [f"  gate     {'held' if gate.passed else 'did not hold'}: {gate.text}" for gate in step.gates]
     if step.failure:
-        lines += ["  failure  " + step.failure.message, *(f"    {x}" for x in step.failure.traceback.splitlines())]
+        told = step.failure.message.replace("\n", "\n           ")
+        lines += ["  failure  " + told, *(f"    {x}" for x in step.failure.traceback.splitlines())]
     if step.log:
         lines.append(f"  log      {step.log}")
     return "\n".join(lines)

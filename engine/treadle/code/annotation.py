@@ -33,26 +33,26 @@ def _parsed(annotation: str) -> "ast.expr":
     return ast.parse(annotation, mode="eval").body
 
 
-def takes(annotation: str) -> str | None:
-    """The parameter that holds the arguments of what a text names: `params` of Annotated[str, Takes("params")]."""
+def takes(annotation: str) -> tuple[str, ...]:
+    """The parameters with arguments of what a text names: `params` of Annotated[str, Takes("params")]."""
     return _marked(annotation, "Takes")
 
 
 def checked_by(annotation: str) -> str | None:
     """The function that judges values: `module:function` of Annotated[dict, Checked("module:function")]."""
-    return _marked(annotation, "Checked")
+    return next(iter(_marked(annotation, "Checked")), None)
 
 
-def _marked(annotation: str, mark: str) -> str | None:
-    """The text that a mark holds."""
+def _marked(annotation: str, mark: str) -> tuple[str, ...]:
+    """The texts that a mark holds."""
     if f"{mark}(" not in annotation:
-        return None
+        return ()
     import ast  # lazy: 5 ms that a run with nothing to do spares
 
     for node in ast.walk(ast.parse(annotation, mode="eval")):
         if isinstance(node, ast.Call) and _last(node.func) == mark and node.args:
-            return str(getattr(node.args[0], "value", "")) or None
-    return None
+            return tuple(str(value) for one in node.args if (value := getattr(one, "value", "")))
+    return ()
 
 
 def plain(annotation: str) -> str:

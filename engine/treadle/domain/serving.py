@@ -44,7 +44,7 @@ class Assignment(Struct, frozen=True):
     propensity: float
 
 
-class Prediction(Struct, frozen=True, array_like=True):
+class Prediction(Struct, frozen=True, array_like=True, gc=False):
     """One answered request, or the part of it that one arm answered: `rows` rows of one version.
 
     `features` holds the columns by name, or, when all are doubles, the bytes of a little-endian float64 block
@@ -69,7 +69,7 @@ class Prediction(Struct, frozen=True, array_like=True):
     shadow_of: int | None = None
 
 
-class Outcome(Struct, frozen=True, array_like=True):
+class Outcome(Struct, frozen=True, array_like=True, gc=False):
     """What became of a prediction, known by its request (and row) or by its unit; repeated ones replace.
 
     `at` is when it happened and `received` when it arrived, in seconds since the epoch.

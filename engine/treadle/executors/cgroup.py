@@ -1,8 +1,8 @@
 """A limit of memory for a whole tree of processes, by a control group below our own, where the system lets us (Linux).
 
 Both hierarchies are known: version 2 (`memory.max`), and version 1 (`memory.limit_in_bytes`). In version 2 a group
-that has processes of its own cannot hand the memory controller on, so it must have been handed on already
-(systemd's `Delegate=yes`; most containers do not).
+that has processes of its own cannot hand the memory controller on, unless it is the root of all. One that was
+delegated to us (systemd's `Delegate=yes`) and has no processes but ours therefore gets a group for these first.
 """
 
 import os
@@ -12,6 +12,9 @@ from functools import cache
 
 V1 = {"limit": "memory.limit_in_bytes", "peak": "memory.max_usage_in_bytes", "killed": "memory.oom_control"}
 V2 = {"limit": "memory.max", "peak": "memory.peak", "killed": "memory.events"}
+OURS = "treadle-processes"  # the group of the processes that the delegated one had
+DELEGATED = ("user.delegate", "trusted.delegate")  # how systemd marks what it does not look after itself
+ATTEMPTS = 3  # at moving processes out, which may start others meanwhile
 
 
 class Group:
@@ -64,8 +67,7 @@ class Group:
             return file.read()
 
     def _write(self, name: str, text: str) -> None:
-        with open(os.path.join(self._folder, name), "w", encoding="ascii") as file:
-            file.write(text)
+        _put(self._folder, name, text)
 
 
 def limited(name: str, size: int) -> Group | None:
@@ -112,14 +114,83 @@ def _own() -> tuple[str, int] | None:
         for _, place, kind, options, *_ in mounts if version else ():
             fits = kind == "cgroup2" if version == 2 else kind == "cgroup" and "memory" in options.split(",")
             folder = place + path.rstrip("/")
-            if fits and os.access(folder, os.W_OK) and (version == 1 or _handed_on(folder)):
-                return folder, version
+            if fits and os.access(folder, os.W_OK):
+                above = folder if version == 1 else handing_on(folder)
+                if above is not None:
+                    return above, version
     return None
 
 
-def _handed_on(folder: str) -> bool:
+def handing_on(folder: str) -> str | None:
+    """The group of version 2 that hands memory on to groups below it, for processes in `folder`; None without one.
+
+    It is `folder` itself, after its processes went to a group of their own where that is needed, or the one above it
+    where they did so before.
+    """
+    if os.path.basename(folder) == OURS:
+        folder = os.path.dirname(folder)
+    if "memory" in _words(folder, "cgroup.subtree_control"):
+        return folder
+    if "memory" not in _words(folder, "cgroup.controllers") or not _delegated(folder):
+        return None
+    own = os.path.join(folder, OURS)
+    for _ in range(ATTEMPTS):
+        pids = _words(folder, "cgroup.procs")
+        if not all(map(_ours, pids)):
+            break
+        try:
+            os.makedirs(own, exist_ok=True)
+            _move(pids, own)
+            _put(folder, "cgroup.subtree_control", "+memory")
+            return folder
+        except OSError:
+            continue
+    with suppress(OSError):
+        _move(_words(own, "cgroup.procs"), folder)
+        os.rmdir(own)
+    return None
+
+
+def _delegated(folder: str) -> bool:
+    for name in DELEGATED:
+        with suppress(OSError):
+            if os.getxattr(folder, name) == b"1":
+                return True
+    return False
+
+
+def _ours(pid: str) -> bool:
+    """Whether a process is the scheduler that started us, or descends from it."""
+    top = str(os.getppid())
+    while pid not in ("0", "1", ""):
+        if pid == top:
+            return True
+        pid = _parent(pid)
+    return pid == top
+
+
+def _parent(pid: str) -> str:
     try:
-        with open(os.path.join(folder, "cgroup.subtree_control"), encoding="ascii") as file:
-            return "memory" in file.read().split()
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[1]
+    except (OSError, IndexError):
+        return ""
+
+
+def _move(pids: list[str], folder: str) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            _put(folder, "cgroup.procs", pid)
+
+
+def _words(folder: str, name: str) -> list[str]:
+    try:
+        with open(os.path.join(folder, name), encoding="ascii") as file:
+            return file.read().split()
     except OSError:
-        return False
+        return []
+
+
+def _put(folder: str, name: str, text: str) -> None:
+    with open(os.path.join(folder, name), "w", encoding="ascii") as file:
+        file.write(text)

@@ -1,7 +1,8 @@
 """Texts in `with` that name a class or function of an installed package: is it there, does it take its arguments?
 
-An argument annotated `Annotated[str, Takes("params")]` names one; the map called `params`, and whatever else a function
-with `**settings` is given, are its arguments. What is not installed here may be where the step runs: nothing is said.
+An argument annotated `Annotated[str, Takes("params", "space")]` names one; the keys of these maps, and whatever else a
+function with `**settings` is given, are its arguments. What is not installed here may be where the step runs: nothing
+is said of it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from treadle.load.calls import free_cells, values_of
 from treadle.load.facts import Facts
 
 Found = Signature | CodeError
+Asked = tuple[Signature, Argument, tuple[str, ...]]  # a step's, its argument with the name, the maps with arguments
 
 
 def check(facts: Facts, project: Project) -> Iterator[Problem]:
@@ -22,31 +24,32 @@ def check(facts: Facts, project: Project) -> Iterator[Problem]:
     for step in facts.spec.steps.values():
         signature = facts.signatures.get(step.id)
         for argument in signature.arguments if signature is not None else ():
-            parameter = takes(argument.annotation) if argument.annotation is not None else None
-            if signature is not None and parameter is not None and argument.name in step.params:
-                yield from _check(facts, project, known, step, (signature, argument, parameter))
+            maps = takes(argument.annotation) if argument.annotation is not None else ()
+            if signature is not None and maps and argument.name in step.params:
+                yield from _check(facts, project, known, step, (signature, argument, maps))
 
 
-def _check(
-    facts: Facts, project: Project, known: dict[str, Found], step: StepSpec, asked: tuple[Signature, Argument, str]
-) -> Iterator[Problem]:
-    signature, argument, parameter = asked
+def _check(facts: Facts, project: Project, known: dict[str, Found], step: StepSpec, asked: Asked) -> Iterator[Problem]:
+    signature, argument, maps = asked
     names = [name for name in values_of(facts, step, step.params[argument.name]) if isinstance(name, str)]
     for name in names:
+        node = facts.places.value("steps", step.id, "with", argument.name)
+        if "." not in name.replace(":", "."):
+            hint = "write it in full, as in package.module.Class"
+            yield facts.places.problem("unknown-name", f"'{name}' has no module", node, hint)
+            continue
         if name not in known:
             known[name] = _read(name, project)
         found = known[name]
         if isinstance(found, UnknownName) and found.certain:
             module, _, word = name.rpartition(".")
             text = f"'{module}' has no '{word}'"
-            node = facts.places.value("steps", step.id, "with", argument.name)
             yield facts.places.problem("unknown-name", text, node, did_you_mean(word, found.known))
         elif isinstance(found, CodeError) and found.code == "unknown-module" and _is_installed(name, project):
             text = f"there is no module '{name.rpartition('.')[0]}'"
-            node = facts.places.value("steps", step.id, "with", argument.name)
             yield facts.places.problem("unknown-name", text, node, "is it whole, as in package.module.Class?")
         elif isinstance(found, Signature) and len(names) == 1:
-            yield from _arguments(facts, step, (signature, parameter), name, found)
+            yield from _arguments(facts, step, (signature, maps), name, found)
 
 
 def _read(name: str, project: Project) -> Found:
@@ -64,21 +67,22 @@ def _is_installed(name: str, project: Project) -> bool:
 
 
 def _arguments(
-    facts: Facts, step: StepSpec, given: tuple[Signature, str], name: str, found: Signature
+    facts: Facts, step: StepSpec, given: tuple[Signature, tuple[str, ...]], name: str, found: Signature
 ) -> Iterator[Problem]:
-    """Problems with the arguments, from the map and from the step's own further parameters."""
-    signature, parameter = given
+    """Problems with the arguments, from the maps and from the step's own further parameters."""
+    signature, maps = given
     if found.accepts_any:
         return
     known = [argument.name for argument in found.arguments]
     own = {argument.name for argument in signature.arguments}
-    block = step.params.get(parameter)
-    paths: list[tuple[str, ...]] = [("with", parameter, key) for key in block] if isinstance(block, Mapping) else []
+    blocks = {name: block for name in maps if isinstance(block := step.params.get(name), Mapping)}
+    paths: list[tuple[str, ...]] = [("with", name, key) for name, block in blocks.items() for key in block]
     if signature.accepts_any:
         paths += [("with", key) for key in step.params if key not in own]
         paths += [("matrix", key) for key in free_cells(step) if key not in own]
     for path in paths:
         if path[-1] not in known:
             node = facts.places.key("steps", step.id, *path)
-            hint = did_you_mean(path[-1], known) or "known: " + ", ".join(known)
+            meant = [*known, *own] if len(path) == 2 else known  # beside the step's own parameters, or in a map
+            hint = did_you_mean(path[-1], meant) or "known: " + ", ".join(known)
             yield facts.places.problem("unknown-argument", f"'{name}' has no parameter '{path[-1]}'", node, hint)

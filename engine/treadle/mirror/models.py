@@ -4,18 +4,21 @@ import io
 import os
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from msgspec import json, to_builtins
 
 from treadle.domain.model import Field, ModelVersion
 from treadle.domain.run import RunRecord
+from treadle.errors import TreadleError
 from treadle.mirror.outbox import Sent
 from treadle.mlflow import FOUND_ALREADY, Refused, Server, size_of
+from treadle.plugins import Catalog
 from treadle.store import Store
 
 TAG = "treadle.version"
-FILES = {"skops": "model.skops", "pickle": "model.pkl"}  # what the loader below can open
+FILES = {"skops": "model.skops", "pickle": "model.pkl"}  # what the loader below can open by itself
 LOADER = "treadle_pyfunc"
 
 
@@ -65,7 +68,7 @@ def _register(server: Server, store: Store, version: ModelVersion, sent: Sent) -
 
 def file_of(version: ModelVersion) -> str:
     """The name of the model's own file in its folder."""
-    return FILES.get(version.format, f"model.{version.format}")
+    return FILES.get(version.format, "model.bin")
 
 
 def folder_of(version: ModelVersion) -> dict[str, bytes]:
@@ -104,6 +107,7 @@ def folder_of(version: ModelVersion) -> dict[str, bytes]:
         "python_env.yaml": json.encode({**({"python": python} if python else {}), **environment}),
         "data/columns.json": json.encode(names),
     }
+    files |= reader_of(version.format)
     if version.example:
         files["input_example.json"] = json.encode(to_builtins(list(version.example)))
     return files
@@ -112,6 +116,19 @@ def folder_of(version: ModelVersion) -> dict[str, bytes]:
 def loader() -> str:
     """The source of the module that opens a model of ours; it needs nothing of treadle."""
     return (Path(__file__).parent / "loader.py.txt").read_text(encoding="utf-8")
+
+
+def reader_of(name: str) -> dict[str, bytes]:
+    """The module that reads a format without treadle, and its name for the loader, where the codec has one."""
+    try:
+        alone = getattr(Catalog.from_entry_points().codec(name), "alone", "")
+        spec = find_spec(alone) if alone else None
+    except (TreadleError, ImportError):
+        return {}
+    if spec is None or spec.origin is None:
+        return {}
+    module = alone.replace(".", "_")  # a process may open models of several formats
+    return {f"code/{module}.py": Path(spec.origin).read_bytes(), "data/reader.json": json.encode(module)}
 
 
 def _schema(fields: tuple[Field, ...]) -> str:

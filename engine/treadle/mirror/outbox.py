@@ -18,6 +18,7 @@ from treadle.store.scratch import replace_file
 
 FOLDER = "mlflow"
 SUFFIX = ".waiting"
+MOVED = "aliases-moved"
 MOST_TOLD = 1 << 20  # bytes of the sender's own log
 
 
@@ -68,6 +69,24 @@ def remove(folder: str, run_id: str) -> None:
         os.unlink(_path(folder, run_id))
 
 
+def note_moved(folder: str) -> None:
+    """An alias moved: a sender that has seen the aliases already looks at them again. Raises OSError."""
+    os.makedirs(os.path.join(folder, FOLDER), exist_ok=True)
+    with open(_moved(folder), "wb"):
+        pass
+
+
+def forget_moved(folder: str) -> None:
+    """The aliases are about to be looked at."""
+    with suppress(FileNotFoundError):
+        os.unlink(_moved(folder))
+
+
+def anything(folder: str) -> bool:
+    """Whether a run or an alias is to be sent."""
+    return bool(waiting(folder)) or os.path.exists(_moved(folder))
+
+
 def wake(root: str, folder: str) -> bool:
     """Start a process that sends what is waiting; False when one does already, or none can be started."""
     with suppress(OSError), alone(folder) as first:
@@ -115,6 +134,10 @@ def alone(folder: str) -> Iterator[bool]:
 
 def _path(folder: str, run_id: str) -> str:
     return os.path.join(folder, FOLDER, f"{run_id}{SUFFIX}")
+
+
+def _moved(folder: str) -> str:
+    return os.path.join(folder, FOLDER, MOVED)
 
 
 def _size(path: str) -> int:

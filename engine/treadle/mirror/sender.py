@@ -48,7 +48,7 @@ def send_all(store: Store, tracking: Tracking) -> None:
         with outbox.alone(store.folder) as first:
             if not first or not _send_until_done(store, tracking):
                 return
-        if not outbox.waiting(store.folder):  # else a run that began just now saw that somebody was sending
+        if not outbox.anything(store.folder):  # else what began just now saw that somebody was sending
             return
 
 
@@ -67,6 +67,7 @@ def _send_until_done(store: Store, tracking: Tracking) -> bool:
             if str(error) != said:
                 said = str(error)
                 _say(said)
+            outbox.note_moved(store.folder)
             going, pause = True, min(2 * pause, LONGEST_PAUSE)
             if time.monotonic() - answered > PATIENCE and not store.history.living():
                 return False
@@ -98,6 +99,7 @@ def send_run(server: Server, store: Store, run_id: str, most: int) -> bool:
 def send_aliases(server: Server, store: Store) -> None:
     """Move aliases on the server as they moved here; raises Unreachable."""
     path = os.path.join(store.folder, outbox.FOLDER, f"aliases-{of_bytes(server.shown.encode())[:8]}.json")
+    outbox.forget_moved(store.folder)  # before they are read: one that moves from now on is noted again
     before: dict[str, dict[str, str]] = {}
     with suppress(OSError, ValueError), open(path, "rb") as file:
         before = json.decode(file.read())

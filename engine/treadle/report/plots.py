@@ -19,7 +19,7 @@ def bars(values: Sequence[tuple[str, float]], title: str, spread: Mapping[str, f
     if not known:
         return ""
     reach = spread or {}
-    low = min(0.0, *(value for _, value in known))
+    low = min(0.0, *(value - reach.get(name, 0.0) for name, value in known))
     high = max(0.0, *(value + reach.get(name, 0.0) for name, value in known))
     scale = ROOM / ((high - low) or 1.0)
     zero = -low * scale
@@ -82,7 +82,7 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
             x, y = left + column * CELL, top + row * CELL * 0.6
             shade = f'<rect class="cell" x="{x:.1f}" y="{y:.1f}" width="{CELL - 2:.1f}" height="{CELL * 0.6 - 2:.1f}"'
             shapes.append(f'{shade} fill-opacity="{0.08 + 0.5 * count / total:.2f}"/>')
-            shapes.append(svg.text(x + CELL / 2, y + 23, str(count), "small", "middle"))
+            shapes.append(svg.text(x + CELL / 2, y + 23, str(count), "count", "middle"))
     for column, name in enumerate(classes):
         shapes.append(svg.text(left + column * CELL + CELL / 2, top - 8, svg.cut(str(name), 9), "small", "middle"))
     shapes.append(svg.text(left, 14, "predicted →, true ↓", "small"))

@@ -10,7 +10,7 @@ from treadle.domain.plan import Plan
 from treadle.domain.run import RUNNING, RunRecord, StepRecord
 from treadle.domain.track import Track
 from treadle.quantity import format_duration, format_size
-from treadle.report import dag, gantt, plots, sections, tracks
+from treadle.report import dag, gantt, intervals, plots, sections, tracks
 from treadle.report.page import Page, Section
 from treadle.report.sections import Block
 
@@ -22,8 +22,8 @@ class Told(Struct, frozen=True, kw_only=True):
     """All that a page of a run tells; whoever asks has looked it up.
 
     `reports` maps a step to what it reported; `tracks` a step to what it told while it ran; `changes` are rows
-    (name, before, after) against the run `before`; `code` are source diffs by definition; `lineage` rows
-    (name, digest, first seen, run).
+    (name, before, after) against the run `before`, `earlier` its metrics by step; `code` are source diffs by
+    definition; `lineage` rows (name, digest, first seen, run, made from).
     """
 
     run: RunRecord
@@ -32,10 +32,11 @@ class Told(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     before: str = ""
     changes: tuple[tuple[str, str, str], ...] = ()
+    earlier: Mapping[str, Mapping[str, float]] = {}
     code: Mapping[str, str] = {}
     reports: Mapping[str, Mapping[str, Any]] = {}
     tracks: Mapping[str, Track] = {}
-    lineage: tuple[tuple[str, str, str, str], ...] = ()
+    lineage: tuple[tuple[str, str, str, str, str], ...] = ()
 
 
 def page(told: Told) -> Page:
@@ -67,8 +68,8 @@ def _facts(told: Told) -> tuple[tuple[str, str], ...]:
         ("running for" if run.status == RUNNING else "took", format_duration(told.until - run.started)),
         *counts,
         *((("CPU", format_duration(used)),) if used else ()),
-        *((("most memory of a step", format_size(memory)),) if memory else ()),
-        *((("commit", run.git[:12] + (" and changes" if run.git.endswith("+") else "")),) if run.git else ()),
+        *((("peak memory", format_size(memory)),) if memory else ()),
+        *((("commit", run.git[:8] + (" and changes" if run.git.endswith("+") else "")),) if run.git else ()),
         *((name, str(value)) for name, value in list(run.params.items())[:8]),
     )
 
@@ -90,26 +91,44 @@ def _pictures(told: Told) -> tuple[Block, ...]:
 
 def _metrics(told: Told) -> tuple[Block, ...]:
     found = tracks.curves(told.tracks)
-    compared = _matrix(told.run)
-    rows = tuple(
-        (step.id, name, f"{value:.6g}") for step in told.run.steps.values() for name, value in step.metrics.items()
-    )
+    compared = _matrix(told.run, told.plan)
     gates = tuple(
         (s.id, g.text, "held" if g.passed else "did not hold") for s in told.run.steps.values() for g in s.gates
     )
     found += [Block(f"{name} of each cell", plots.bars(values, name)) for name, values in compared.items()]
     found += [Block("Gates", head=("step", "rule", "verdict"), rows=gates)] if gates else []
-    return (*found, Block("All metrics", head=("step", "metric", "value"), rows=rows)) if rows else tuple(found)
+    every = _all_metrics(told)
+    return (*found, every) if every.rows else tuple(found)
 
 
-def _matrix(run: RunRecord) -> dict[str, list[tuple[str, float]]]:
-    """For each matrix its first metric, cell by cell."""
+def _all_metrics(told: Told) -> Block:
+    """A row for each metric, with its interval and its change since the run before where there are such."""
+    rows = []
+    for step in told.run.steps.values():
+        before = told.earlier.get(step.id, {})
+        for name, value, interval in intervals.folded(step.metrics):
+            change = value - before[name] if name in before else 0.0
+            rows.append((step.id, name, f"{value:.6g}", interval, f"{change:+.4g}" if change else ""))
+    head = ("step", "metric", "value", "interval", "change")
+    kept = [n for n in range(len(head)) if n < 3 or any(row[n] for row in rows)]
+    return Block(
+        "All metrics",
+        head=tuple(head[n] for n in kept),
+        rows=tuple(tuple(row[n] for n in kept) for row in rows),
+        note=f"change since {told.before}" if kept[-1] == 4 else "",
+    )
+
+
+def _matrix(run: RunRecord, plan: Plan | None) -> dict[str, list[tuple[str, float]]]:
+    """For each matrix the metric that chooses one of its cells, else the first one, cell by cell."""
+    chosen = {step.id: step.select.metric for step in plan.steps if step.select is not None} if plan else {}
     found: dict[str, list[tuple[str, float]]] = {}
     for step in run.steps.values():
         base, cell, _ = step.id.partition("[")
         if cell and step.metrics:
-            name, value = next(iter(step.metrics.items()))
-            found.setdefault(f"{base}.{name}", []).append((step.id, value))
+            name = chosen.get(base, "")
+            name = name if name in step.metrics else next(iter(step.metrics))
+            found.setdefault(f"{base}.{name}", []).append((step.id, step.metrics[name]))
     return {name: values[:MOST_BARS] for name, values in found.items() if len(values) > 1}
 
 
@@ -134,4 +153,4 @@ def _table(run: RunRecord) -> Block:
 def _lineage(told: Told) -> tuple[Block, ...]:
     if not told.lineage:
         return ()
-    return (Block("", head=("data", "digest", "since", "first run"), rows=told.lineage),)
+    return (Block("", head=("data", "digest", "since", "first run", "made from"), rows=told.lineage),)

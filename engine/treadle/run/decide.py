@@ -5,14 +5,16 @@
 
 import os
 from collections.abc import Mapping, Set
+from contextlib import suppress
 
 from msgspec import Struct, msgpack
 
 from treadle.code import Closure, CodeError, Project
 from treadle.domain.artifact import Artifact, StepKey
 from treadle.domain.plan import Plan, PlannedStep, Source
+from treadle.domain.run import StepRecord
 from treadle.errors import CodecError, InputError, Problem
-from treadle.run import keys, listings, pickled
+from treadle.run import footing, keys, listings, pickled
 from treadle.run.changes import in_words
 from treadle.run.sources import Sources
 from treadle.store import Result, Store
@@ -58,16 +60,21 @@ class Decider:
         self._project_now: Project | None = None
         self._code: dict[tuple[str, ...], keys.Code] = {}
         self.notes: dict[str, tuple[str, ...]] = {}
+        self._odd: set[str] = set()  # steps whose keys are made of more than a footing holds
+        self._footing = None if absent else footing.find(plan, store, project)
+        self._ground = footing.Ground()
+        if self._footing is not None:
+            data = self.sources.digests(self._footing.data)
+            self._ground = footing.ground(plan, self._footing, self._variants(), data)
 
     def likely(self) -> list[str]:
-        """The steps that are forced, or read a file that has changed since it was last looked at."""
-        fresh = self.sources.fresh()
-        return [
-            step.id
-            for step in self._plan.steps
-            if step.id in self._forced
-            or (fresh and any(s.step is None and s.output in fresh for each in step.inputs.values() for s in each))
-        ]
+        """The steps that are forced, or that something has changed for since the last run of this plan."""
+        return [*self._forced, *self._ground.moved]
+
+    def keep(self, records: Mapping[str, StepRecord]) -> None:
+        """Keep what the decisions of this run stood on, for the next one; `records` say how the steps ended."""
+        made = self._variants(), self.sources.digests()
+        footing.keep(self._plan, self._store, self._project, made, self._odd, records, self._footing)
 
     def decide(self, step: PlannedStep, outputs: Outputs) -> Decision:
         """The decision on one step whose inputs all exist.
@@ -87,11 +94,20 @@ class Decider:
         gone = [name for name, artifact in result.outputs.items() if not self._store.objects.has(artifact)]
         if gone:
             return Decision(step.id, "run", f"output '{gone[0]}' is no longer in the store", key)
+        if key.digest == self._store.results.last_key(self._plan.pipeline, step.id):
+            self._ground.hit(step.id)
         return Decision(step.id, "hit", "nothing changed", key, result)
 
     def key(self, step: PlannedStep, outputs: Outputs) -> StepKey:
         """The key of a step whose inputs all exist."""
-        code = self._code_of(step, self._pickled(step, outputs))
+        last = self._store.results.last(self._plan.pipeline, step.id)
+        known = None if last is None else StepKey(last.key, last.parts)
+        if known is not None and self._ground.holds(step):
+            return known
+        referred, named = self._pickled(step, outputs), self._named(step)
+        code = self._code_of(step, referred)
+        if referred or named or step.champion or self._has_code_of_its_own(step, code):
+            self._odd.add(step.id)
         inputs = {}
         for port, sources in step.inputs.items():
             digests = [self._digest(source, outputs) for source in sources]
@@ -99,9 +115,7 @@ class Decider:
         champion = self.champion(step, outputs)
         if champion is not None:
             inputs[CHAMPION] = f"{champion.codec}:{champion.digest}"
-        last = self._store.results.last(self._plan.pipeline, step.id)
-        known = None if last is None else StepKey(last.key, last.parts)
-        return keys.step_key(step, code, inputs, self._named(step), known)
+        return keys.step_key(step, code, inputs, named, known)
 
     def champion(self, step: PlannedStep, outputs: Outputs) -> Artifact | None:
         """The champion's artifact for a step that judges it beside its own model; None for the very same model."""
@@ -199,6 +213,22 @@ class Decider:
                 closure += self._project.named(text)
             self._code[name] = found = self._parts(step, closure)
             self.notes[step.call] = closure.notes
+        return found
+
+    def _has_code_of_its_own(self, step: PlannedStep, code: keys.Code) -> bool:
+        """Whether the code of a step is not told by what it calls alone, or by the text of its command alone."""
+        if step.kind == "command":
+            return len(code.parts) > 1 or bool(code.libraries)
+        return self._project.closure(step.call).computed
+
+    def _variants(self) -> dict[str, str]:
+        """The digests of code and libraries for each variant of function steps; what cannot be read is left out."""
+        found: dict[str, str] = {}
+        for step in self._plan.steps:
+            if step.kind == "function" and footing.variant(step) not in found:
+                with suppress(InputError, OSError):
+                    code = self._code_of(step, frozenset())
+                    found[footing.variant(step)] = f"{code.digest} {code.libraries_digest}"
         return found
 
     def _pickled(self, step: PlannedStep, outputs: Outputs) -> Set[str]:

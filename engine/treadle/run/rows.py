@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from treadle.domain.run import RunRecord, StepRecord
-from treadle.quantity import format_duration
+from treadle.quantity import format_duration, format_figure
 from treadle.run.ending import WORDS
 from treadle.run.groups import Group, group_of, largest
 
@@ -25,7 +25,7 @@ def tables(run: RunRecord, stages: Mapping[str, str]) -> list[Table]:
 
 def metrics(step: StepRecord, most: int = 4) -> str:
     """The first metrics of a step in one line."""
-    shown = [f"{name} {value:.4g}" for name, value in list(step.metrics.items())[:most]]
+    shown = [f"{name} {format_figure(value)}" for name, value in list(step.metrics.items())[:most]]
     return ", ".join(shown) + (" …" if len(step.metrics) > most else "")
 
 

@@ -78,7 +78,9 @@ def run_plan(
         except BaseException:
             runner.close(record.FAILED)
             raise
-        return runner.close(status)
+        ended = runner.close(status)
+        ends.decider.keep(ended.steps)
+        return ended
 
 
 class _Runner:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from treadle.digest import of_bytes
@@ -47,12 +48,6 @@ class Sources:
                 self._data[name] = absent_data(self._absent[name])
         return self._data[name]
 
-    def fresh(self) -> set[str]:
-        """The entries whose file is not as it was when it was last looked at, as far as that is known at a glance."""
-        paths = self._foresee()
-        unlike = self._store.files.unlike(paths.values())
-        return {name for name, path in paths.items() if path in unlike}
-
     def fetch(self, step: PlannedStep) -> None:
         """Before a step runs: local copies of what it reads; raises InputError for what cannot be reached.
 
@@ -73,12 +68,19 @@ class Sources:
         """Whether the files of an entry are not what they were; windows and cards are copies, and never change."""
         return name not in self._windows and name not in self._cards and self._store.files.changed(self.data(name))
 
-    def _foresee(self) -> dict[str, str]:
-        """Most entries are a file each; what is known of them is read in one go. Their paths, by name."""
-        entries = {name: entry.target for name, entry in self._plan.data.items() if entry.kind == "path"}
-        paths = {name: os.path.normpath(os.path.join(self._root, target)) for name, target in entries.items()}
-        self._store.files.foresee(list(paths.values()))
-        return paths
+    def digests(self, names: Iterable[str] | None = None) -> dict[str, str]:
+        """The digests of these entries, or of those looked at so far, as far as they are files of the user's."""
+        found = {}
+        for name in list(self._data) if names is None else names:
+            if self._plan.data[name].kind == "path":
+                with suppress(InputError):
+                    found[name] = self.data(name).digest
+        return found
+
+    def _foresee(self) -> None:
+        """Most entries are a file each; what is known of them is read in one go."""
+        targets = [source.target for source in self._plan.data.values() if source.kind == "path"]
+        self._store.files.foresee([os.path.normpath(os.path.join(self._root, target)) for target in targets])
 
     def _look(self, name: str) -> Data:
         source = self._plan.data[name]

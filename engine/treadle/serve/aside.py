@@ -2,7 +2,8 @@
 
 To import scikit-learn and to make a model takes seconds in which a thread would keep taking the interpreter away from
 the loop; a process does not, and what a model file does stays in it. It is forked when it is first needed or when the
-worker has time, holds one end of a socket and nothing else of the worker's, and ends with it.
+worker has time, holds one end of a socket and nothing else of the worker's, and ends with it. Until it has made the
+model nobody is kept waiting: whoever asks is told so, and may wait for that elsewhere than on the loop.
 """
 
 import os
@@ -18,6 +19,7 @@ import numpy as np
 from msgspec import msgpack
 
 from treadle.errors import TreadleError
+from treadle.serve.predictor import Unmade
 
 LENGTH = struct.Struct("<BQ")  # what is asked or how it went, and the bytes that follow
 READY, PREDICT, PROBABILITIES = 0, 1, 2
@@ -47,6 +49,7 @@ class Aside:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._pid = 0
+        self._made = False
 
     def __call__(self, columns: Mapping[str, Any]) -> Any:
         return self._ask(PREDICT, columns)
@@ -58,6 +61,7 @@ class Aside:
     def complete(self) -> None:
         """Have the model made, and wait for it; raises FailedAside."""
         self._ask(READY, {})
+        self._made = True
 
     def close(self) -> None:
         """End the process."""
@@ -65,6 +69,8 @@ class Aside:
             self._end()
 
     def _ask(self, what: int, columns: Mapping[str, Any]) -> Any:
+        if not self._made and what != READY:
+            raise Unmade
         body = msgpack.encode({name: _packed(values) for name, values in columns.items()})
         with self._lock:
             try:
@@ -100,6 +106,7 @@ class Aside:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        self._made = False
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
@@ -118,14 +125,22 @@ def _serve(own: socket.socket, model: Whole) -> None:
             what, body = _receive(own)
         except OSError:
             return
+        how, answer = _answered(model, what, body)
         try:
-            columns = {name: _unpacked(values) for name, values in msgpack.decode(body).items()}
-            if what == READY:
-                model.complete()
-            found = np.empty(0) if what == READY else (model if what == PREDICT else model.probabilities)(columns)
-            _send(own, FINE, msgpack.encode(_packed(np.asarray(found))))
-        except Exception as error:  # noqa: BLE001  # whatever a model raises
-            _send(own, FAILED, f"{type(error).__name__}: {error}".encode())
+            _send(own, how, answer)
+        except OSError:
+            return
+
+
+def _answered(model: Whole, what: int, body: bytes) -> tuple[int, bytes]:
+    try:
+        columns = {name: _unpacked(values) for name, values in msgpack.decode(body).items()}
+        if what == READY:
+            model.complete()
+        found = np.empty(0) if what == READY else (model if what == PREDICT else model.probabilities)(columns)
+        return FINE, msgpack.encode(_packed(np.asarray(found)))
+    except Exception as error:  # noqa: BLE001  # whatever a model raises
+        return FAILED, f"{type(error).__name__}: {error}".encode()
 
 
 def _send(to: socket.socket, word: int, body: bytes) -> None:

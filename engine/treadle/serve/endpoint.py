@@ -19,7 +19,7 @@ from treadle.serve.journal import Journal
 from treadle.serve.lane import Lane, ModelFailed, Waiting, answer
 from treadle.serve.limits import Limits
 from treadle.serve.metrics import Metrics
-from treadle.serve.predictor import Predictor
+from treadle.serve.predictor import Predictor, Unmade
 from treadle.serve.refusal import Refusal
 from treadle.serve.tables import Checker, Table
 
@@ -227,6 +227,9 @@ class Endpoint:
                 values = answer(lane.predictor, table)
             except ModelFailed:
                 status = 500
+            except Unmade:
+                self._metrics.count("shadow_dropped_total", self.name)
+                continue
             took = time.perf_counter() - began
             self._metrics.answered(self.name, lane.version, "shadow", status, took)
             if values is not None and seen.prediction is not None:

@@ -2,7 +2,8 @@
 
 The first request that waits schedules the flush for the next turn of the loop; whatever arrives until then, or while
 the loop predicts, is predicted together. A lone request waits for nobody. Prediction happens on the loop: in threads
-the models of scikit-learn give the GIL away hundreds of times per call.
+the models of scikit-learn give the GIL away hundreds of times per call. What must be made first, such as the model
+itself behind a compiled form, is made meanwhile, and requests that need it wait aside while others are answered.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from treadle.serve.limits import Limits
-from treadle.serve.predictor import Predictor
+from treadle.serve.predictor import Predictor, Unmade
 from treadle.serve.refusal import Refusal
 from treadle.serve.tables import Table, joined
 
@@ -44,6 +45,7 @@ class Lane:
         self._settle = settle
         self._loop = loop
         self._waiting: list[Waiting] = []
+        self._parked: list[Waiting] = []
         self.batches = 0
 
     def put(self, waiting: Waiting) -> None:
@@ -77,12 +79,14 @@ class Lane:
             answers = answer(self.predictor, joined([one.table for one in group]))
             wanted = [one.table for one in group if one.wanted]
             shares = probabilities(self.predictor, joined(wanted)) if wanted else None
-        except ModelFailed as error:
-            if len(group) == 1:
-                group[0].done(None, None, Refusal(500, str(error)))
-            else:  # one bad row must not fail the requests that it happened to meet
+        except (ModelFailed, Unmade) as error:
+            if len(group) > 1:  # one bad row must not fail, or stop, the requests that it happened to meet
                 for one in group:
                     self._predict([one])
+            elif isinstance(error, Unmade):
+                self._park(group[0])
+            else:
+                group[0].done(None, None, Refusal(500, str(error)))
             return
         place = start = 0
         for one in group:
@@ -93,15 +97,33 @@ class Lane:
             one.done(answers[place : place + one.table.rows], own, None)
             place += one.table.rows
 
+    def _park(self, one: Waiting) -> None:
+        self._parked.append(one)
+        if len(self._parked) == 1:
+            self._loop.run_in_executor(None, self.predictor.complete).add_done_callback(self._made)
+
+    def _made(self, made: asyncio.Future[None]) -> None:
+        parked, self._parked = self._parked, []
+        error = made.exception()
+        for one in parked:
+            if error is None:
+                one.received = time.perf_counter()  # the queue begins here
+                self.put(one)
+            else:
+                one.done(None, None, Refusal(500, f"the model failed: {error}"))
+        self._settle()
+
 
 class ModelFailed(Exception):
     """The model raised, or returned something else than one answer a row."""
 
 
 def answer(predictor: Predictor, table: Table) -> Any:
-    """The model's array for a table; raises ModelFailed whatever the model raises."""
+    """The model's array for a table; raises Unmade, and ModelFailed whatever else the model raises."""
     try:
         answers = np.asarray(predictor.predict(table.columns))
+    except Unmade:
+        raise
     except Exception as error:
         raise ModelFailed(f"the model failed: {type(error).__name__}: {str(error)[:500]}") from error
     if answers.ndim not in (1, 2) or len(answers) != table.rows:
@@ -110,9 +132,11 @@ def answer(predictor: Predictor, table: Table) -> Any:
 
 
 def probabilities(predictor: Predictor, table: Table) -> Any:
-    """The probabilities of the model's classes for a table; raises ModelFailed whatever the model raises."""
+    """The probabilities of the model's classes for a table; raises as `answer` does."""
     try:
         found = np.asarray(predictor.probabilities(table.columns))
+    except Unmade:
+        raise
     except Exception as error:
         raise ModelFailed(f"the model failed: {type(error).__name__}: {str(error)[:500]}") from error
     if found.shape != (table.rows, len(predictor.version.signature.probabilities)):
@@ -121,7 +145,16 @@ def probabilities(predictor: Predictor, table: Table) -> Any:
 
 
 def warm(predictor: Predictor, table: Table | None) -> None:
-    """Have a model answer its own example, alone and as a batch, before anyone depends on it; raises ModelFailed."""
-    if table is not None:
-        for size in (1, table.rows):
-            answer(predictor, table.take(list(range(min(size, table.rows)))))
+    """Have a model answer its own example, alone and as a batch, before anyone depends on it.
+
+    Raises ModelFailed, and TreadleError where the model itself is needed and cannot be made.
+    """
+    if table is None:
+        return
+    for size in (1, table.rows):
+        rows = table.take(list(range(min(size, table.rows))))
+        try:
+            answer(predictor, rows)
+        except Unmade:
+            predictor.complete()
+            answer(predictor, rows)

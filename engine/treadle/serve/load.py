@@ -121,8 +121,10 @@ def _form(version: ModelVersion, objects: Objects) -> bytes:
 
 
 def _unreadable(version: ModelVersion, error: CodecError) -> ModelRefused:
-    hint = 'a type you know to be safe goes into treadle.toml: models = {trusted = ["…"]}'
-    return _refused(version, str(error), hint if "trust" in str(error) else "")
+    names = str(error).partition("does not trust: ")[2]
+    listed = ", ".join(f'"{name}"' for name in names.split(", "))
+    hint = f"types you know to be safe go into treadle.toml: models = {{trusted = [{listed}]}}"
+    return _refused(version, str(error), hint if names else "")
 
 
 def _need_pickles(version: ModelVersion, formats: Formats) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from treadle.domain.model import Field, ModelVersion
 from treadle.serve.tensors import DTYPES, OF_FIELD
+from treadle.serve.v2 import PREDICT, PROBABILITIES
 from treadle.version import __version__
 
 POLICY = (
@@ -56,20 +57,21 @@ def document(models: Mapping[str, ModelVersion]) -> dict[str, Any]:
             "required": ["predictions"],
             "properties": {"predictions": {"type": "array"}},
         },
-        "Inference": _inference(),
         "InferenceAnswer": _inference_answer(),
         "Outcome": _outcome(),
     }
     for name, version in models.items():
         schemas[f"Row-{name}"] = row_schema(version)
+        schemas[f"Inference-{name}"] = _inference(version)
         paths[f"/v2/models/{name}/infer"] = {"post": _v2(name, version)}
         paths[f"/v2/models/{name}"] = {"get": _get(f"Inputs and outputs of {name}", "V2")}
         paths[f"/v2/models/{name}/ready"] = {"get": _get(f"Whether {name} answers", "V2")}
         paths[f"/v1/models/{name}:predict"] = {"post": _v1(name, version)}
         paths[f"/v1/models/{name}"] = {"get": _get(f"Whether {name} answers", "V1")}
+        paths[f"/endpoints/{name}/invocations"] = {"post": _invocations(name, version, f"invocations-{name}")}
     if models:
         name, version = next(iter(models.items()))
-        paths["/invocations"] = {"post": _invocations(name, version)}
+        paths["/invocations"] = {"post": _invocations(name, version, "invocations")}
     for path, text in (("/v2", "Server metadata"), ("/v2/health/live", "Alive"), ("/v2/health/ready", "Ready")):
         paths[path] = {"get": _get(text, "V2")}
     for path in ("/ping", "/health"):
@@ -146,7 +148,7 @@ def _v2(name: str, version: ModelVersion) -> dict[str, Any]:
         "summary": f"Predict with {name}",
         "tags": ["V2"],
         "operationId": f"infer-{name}",
-        "requestBody": _body({"$ref": "#/components/schemas/Inference"}, example),
+        "requestBody": _body({"$ref": f"#/components/schemas/Inference-{name}"}, example),
         "responses": _answers("InferenceAnswer"),
     }
 
@@ -156,7 +158,8 @@ def _v1(name: str, version: ModelVersion) -> dict[str, Any]:
         "type": "object",
         "required": ["instances"],
         "properties": {
-            "instances": {"type": "array", "minItems": 1, "items": {"$ref": f"#/components/schemas/Row-{name}"}}
+            "instances": {"type": "array", "minItems": 1, "items": {"$ref": f"#/components/schemas/Row-{name}"}},
+            "parameters": _parameters(version),
         },
         "additionalProperties": False,
     }
@@ -170,22 +173,33 @@ def _v1(name: str, version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def _invocations(name: str, version: ModelVersion) -> dict[str, Any]:
+def _invocations(name: str, version: ModelVersion, operation: str) -> dict[str, Any]:
     rows = {"type": "array", "minItems": 1, "items": {"$ref": f"#/components/schemas/Row-{name}"}}
+    forms = [{form: rows, "params": _parameters(version)} for form in ("dataframe_records", "instances")]
     schema = {
         "oneOf": [
-            {"type": "object", "required": [form], "properties": {form: rows}, "additionalProperties": False}
-            for form in ("dataframe_records", "instances")
+            {"type": "object", "required": list(form)[:1], "properties": form, "additionalProperties": False}
+            for form in forms
         ]
     }
     example = {"dataframe_records": [dict(row) for row in version.example[:1]]} if version.example else None
     return {
         "summary": f"Predict with {name}; also dataframe_split, inputs and text/csv",
         "tags": ["MLflow and SageMaker"],
-        "operationId": "invocations",
+        "operationId": operation,
         "requestBody": _body(schema, example),
         "responses": _answers("Predictions", "MlflowError"),
     }
+
+
+def _parameters(version: ModelVersion) -> dict[str, Any]:
+    """What a request may ask besides: the unit that it belongs to, and probabilities where the model tells them."""
+    known: dict[str, Any] = {"unit_id": {"type": ["string", "integer"], "description": "keeps to one arm of a rollout"}}
+    if version.signature.probabilities:
+        classes = ", ".join(version.signature.probabilities)
+        text = f"true: the probability of each class in place of the class, in this order: {classes}"
+        known["predict_proba"] = {"type": "boolean", "description": text}
+    return {"type": "object", "properties": known}
 
 
 def _feedback() -> dict[str, Any]:
@@ -208,7 +222,13 @@ def _get(summary: str, tag: str, error: str = "Error") -> dict[str, Any]:
     return {"summary": summary, "tags": [tag], "responses": {"200": plain, "503": _content(ERRORS["503"], error)}}
 
 
-def _inference() -> dict[str, Any]:
+def _inference(version: ModelVersion) -> dict[str, Any]:
+    outputs = [field.name for field in version.signature.outputs]
+    named: dict[str, Any] = {"type": "string", "enum": [*dict.fromkeys([*outputs, PREDICT])]}
+    if version.signature.probabilities:
+        named["enum"].append(PROBABILITIES)
+        classes = ", ".join(version.signature.probabilities)
+        named["description"] = f"{PROBABILITIES}: the probability of each class, in this order: {classes}"
     tensor = {
         "type": "object",
         "required": ["name", "shape", "datatype"],
@@ -223,7 +243,7 @@ def _inference() -> dict[str, Any]:
     wanted = {
         "type": "object",
         "required": ["name"],
-        "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
+        "properties": {"name": named, "parameters": {"type": "object"}},
     }
     return {
         "type": "object",

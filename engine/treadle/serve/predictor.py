@@ -6,8 +6,12 @@ from typing import Any, Protocol
 from treadle.domain.model import ModelVersion
 
 
+class Unmade(Exception):
+    """These rows need a part of the model that is not made yet: `complete` makes it, which may take seconds."""
+
+
 class Predictor(Protocol):
-    """A model ready to answer; used by one process."""
+    """A model ready to answer; used by one process. `predict` and `probabilities` may raise Unmade."""
 
     version: ModelVersion
 

@@ -23,6 +23,7 @@ from treadle.errors import InputError, input_error
 SLOT = struct.Struct("<ddd")  # a worker on the board: last sign of life (monotonic), ready, whether it replaces another
 PAUSE = 0.05  # seconds between looks at the workers
 COMPACT_EVERY = 600.0
+STOPS = (signal.SIGTERM, signal.SIGINT)
 HOPELESS = 3  # workers in a row that ended before they were ready
 Work = Callable[[socket.socket, mmap.mmap, int], int]
 
@@ -114,17 +115,24 @@ def _fork(place: Place, listening: socket.socket, work: Work, board: mmap.mmap) 
     sys.stderr.flush()
     place.since = time.monotonic()
     SLOT.pack_into(board, place.number * SLOT.size, 0.0, 0.0, float(place.pid != 0))
-    place.pid = os.fork()
-    if place.pid == 0:
-        _leave(lambda: work(listening, board, place.number))
+    place.pid = _child(lambda: work(listening, board, place.number))
 
 
 def _aside(job: Callable[[], None]) -> int:
     """Run a job in a process of its own, so that what it imports leaves with it."""
-    pid = os.fork()
-    if pid == 0:
-        _leave(lambda: _no_code(job))
-    return pid
+    return _child(lambda: _no_code(job))
+
+
+def _child(job: Callable[[], int]) -> int:
+    """Fork a process for a job; a stop waits until it has an effect there: our own handler would only take note."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _leave(job)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _no_code(job: Callable[[], None]) -> int:
@@ -137,6 +145,7 @@ def _leave(job: Callable[[], int]) -> None:
     code = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         code = job()
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -168,6 +177,7 @@ def _stop(pids: list[int], seconds: float) -> None:
         left -= {pid for pid, _ in _ended()}
         time.sleep(0.01)
     for pid in left:
+        _say(f"worker {pid} did not stop within {seconds:.0f} s and is killed")
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 

@@ -184,7 +184,11 @@ class Checker:
 
     def bad(self, field: Field, row: int, value: object) -> Refusal:
         """What is said of a value that a field does not take."""
-        return Refusal(400, f"field '{field.name}', row {self.first + row}: {shown(value)} is not {WORDS[field.dtype]}")
+        place, expected = f"field '{field.name}', row {self.first + row}", WORDS[field.dtype]
+        if value is None:
+            return Refusal(400, f"{place}: the value is missing; expected {expected}")
+        gaps = "; a missing value is taken only where the training data had gaps" if value != value else ""
+        return Refusal(400, f"{place}: {shown(value)} is not {expected}{gaps}")
 
     def _absent(self, name: str) -> Refusal:
         return Refusal(400, f"field '{name}' is missing; expected {WORDS[self._by_name[name].dtype]}")

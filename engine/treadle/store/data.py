@@ -78,7 +78,7 @@ def list_path(root: str, target: str) -> Listing | None:
         names: Sequence[str] = [os.path.basename(path)]
         shape, top = "file", os.path.dirname(path)
     elif os.path.isdir(path):
-        names = sorted(_below(path, ""))
+        names = _below(path)
         shape, top = "folder", path
     elif any(sign in target for sign in MAGIC):
         top = _fixed(path)
@@ -88,7 +88,8 @@ def list_path(root: str, target: str) -> Listing | None:
         return None
     if not names:
         return None
-    paths = tuple(os.path.join(top, name) for name in names)
+    base = os.path.join(top, "")
+    paths = tuple([base + name for name in names])
     return Listing(shape=shape, root=root, target=target, top=top, names=tuple(names), paths=paths)
 
 
@@ -143,18 +144,24 @@ def data_identity(listing: Listing, contents: Sequence[str]) -> str:
     """The digest of what a listing stands for, given the digests of its files' content."""
     if listing.shape == "file":
         return digests.of_value(["file", os.path.splitext(listing.names[0])[1], contents[0]])
-    return digests.of_value([listing.shape, [list(pair) for pair in zip(listing.names, contents, strict=True)]])
+    return digests.of_listing(listing.shape, listing.names, contents)
 
 
-def _below(folder: str, prefix: str) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name in LEFT_OUT:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _below(entry.path, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                yield prefix + entry.name
+def _below(top: str) -> list[str]:
+    """The files in a folder and below it, sorted; in one loop, as folders of many files are common."""
+    names, todo = [], [(top, "")]
+    while todo:
+        folder, prefix = todo.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name in LEFT_OUT:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append((entry.path, f"{prefix}{entry.name}/"))
+                elif entry.is_file():
+                    names.append(prefix + entry.name)
+    names.sort()
+    return names
 
 
 def _fixed(path: str) -> str:

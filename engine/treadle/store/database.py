@@ -2,7 +2,8 @@
 
 Database.write / transaction
 └── _connected          the connection of this process, opened anew after a fork or when the file was replaced
-    └── _open           connect, then under a file lock: set aside if damaged, create, migrate
+    └── _open           connect, then under a file lock: set aside if damaged, create, migrate; where nothing may be
+                        written a connection for queries alone, see `reading`
 """
 
 import errno
@@ -15,7 +16,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from treadle.errors import StoreError
-from treadle.store.schema import MIGRATIONS
+from treadle.store import reading
+from treadle.store.schema import MIGRATIONS, abandon, migrate
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -27,7 +29,7 @@ REASONS = {
     sqlite3.SQLITE_BUSY: f"another process kept it locked for {WAIT:.0f} seconds; try again",
     sqlite3.SQLITE_LOCKED: f"another process kept it locked for {WAIT:.0f} seconds; try again",
     sqlite3.SQLITE_READONLY: "it is read-only; make the project's folder writable for you",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; make the project's folder writable for you",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; make the project's folder readable and writable for you",
     sqlite3.SQLITE_PERM: "permission denied; make the project's folder writable for you",
     sqlite3.SQLITE_IOERR: "reading or writing the disk failed",
 }
@@ -35,6 +37,10 @@ REASONS = {
 
 class DamagedDatabase(StoreError):
     """The file was not a sound database; it has been set aside and a new one takes its place."""
+
+
+class Denied(StoreError):
+    """The system does not let us write, or read, there: a read-only file system, permissions."""
 
 
 class Database:
@@ -55,6 +61,8 @@ class Database:
         self._durable = True  # whether the connection syncs when it commits
         self._held = False
         self._inherited: list[sqlite3.Connection] = []
+        self._denied: OSError | None = None  # why the connection is for queries alone
+        self._seen: reading.Sign | None = None  # the sign of the file as long as what is read holds, None for always
 
     def hold(self) -> None:
         """From here on a file that is not there is away for a while: no new one takes its place, StoreError says so.
@@ -63,13 +71,28 @@ class Database:
         """
         self._held = True
 
+    def refusal(self) -> str:
+        """Why nothing may be written, in words; empty where it may."""
+        with self._lock:
+            self._connected()
+            refused = self._denied
+            return "" if refused is None else f"{refused.filename} cannot be written: {_meaning(refused)}"
+
+    def forget_changes(self) -> None:
+        """Where nothing may be written: from here on changes are made in memory, and go with this process."""
+        with self._lock:
+            connection = self._connected()
+            if self._denied is not None:
+                self._connection = reading.in_memory(connection)
+                self._seen = self._denied = None
+                connection.close()
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
         with self._lock:
             for last in (False, True):
                 try:
-                    found: list[Row] = self._connected().execute(sql, values).fetchall()
-                    return found
+                    return self._read(sql, values)
                 except sqlite3.Error as error:
                     self._recover(error)
                     if last or self._depth:
@@ -116,15 +139,15 @@ class Database:
                 yield
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
-                self._abandon(connection)
+                abandon(connection)
                 self._recover(error)
                 raise DamagedDatabase(f"{self.path} was damaged and has been set aside") from error
             except DamagedDatabase:
-                self._abandon(connection)
+                abandon(connection)
                 self._set_aside()
                 raise
             except BaseException:
-                self._abandon(connection)
+                abandon(connection)
                 raise
             finally:
                 self._depth = 0
@@ -141,10 +164,28 @@ class Database:
                 self._connection.close()
             self._connection = None
 
+    def _read(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        for _ in range(reading.ATTEMPTS):
+            connection = self._connected()
+            failure, found = None, []
+            try:
+                found = connection.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                failure = error
+            if self._seen is not None and self._seen != reading.sign(self.path):
+                self.close()  # somebody else wrote meanwhile, unseen by a connection without locks
+            elif failure is not None:
+                raise failure
+            else:
+                return found
+        raise StoreError(f"{self.path} is written all the time, and cannot be read without a lock; try again")
+
     def _begin(self, durable: bool) -> sqlite3.Connection:
         for _ in range(3):
             try:
                 connection = self._connected(fresh=True)
+                if self._denied is not None:
+                    raise Denied(self.refusal())
                 if durable != self._durable:
                     # in WAL mode NORMAL skips the sync at commit; the next durable commit makes up for it
                     connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
@@ -154,11 +195,6 @@ class Database:
             except sqlite3.Error as error:
                 self._recover(error)
         raise StoreError(f"{self.path} is damaged again and again; the disk may be failing")
-
-    def _abandon(self, connection: sqlite3.Connection) -> None:
-        with suppress(sqlite3.Error):
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
 
     def _connected(self, fresh: bool = False) -> sqlite3.Connection:
         if self._connection is not None:
@@ -175,17 +211,24 @@ class Database:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
-        if self._held and not os.path.exists(self.path):
+        there = os.path.exists(self.path)
+        self._seen, self._denied = None, reading.denied(self.path)
+        if self._held and not there:
             raise StoreError(f"{self.path} is away: it was there and is not now")
-        if not os.path.exists(self.path):
+        if not there and self._denied is None:
             make_folder(os.path.dirname(self.path))
         for _ in range(3):
             connection: sqlite3.Connection | None = None
             try:
+                if self._denied is not None:
+                    connection, self._seen = reading.open_to_read(self.path)
+                    return connection
                 connection = self._connect()
                 version = connection.execute("PRAGMA user_version").fetchone()[0]
                 if version != len(MIGRATIONS):
-                    self._migrate(connection)
+                    with _alone(self.path):  # the switch to WAL does not wait for others by itself
+                        connection.execute("PRAGMA journal_mode=WAL")
+                        migrate(connection, self.path)
                 connection.execute("PRAGMA synchronous=FULL")
                 self._durable = True
                 return connection
@@ -196,50 +239,21 @@ class Database:
         raise StoreError(f"{self.path} is damaged again and again; the disk may be failing")
 
     def _connect(self) -> sqlite3.Connection:
-        name = f"file:{_quoted(os.path.abspath(self.path))}?mode={'rw' if self._held else 'rwc'}"
+        name = f"file:{reading.quoted(os.path.abspath(self.path))}?mode={'rw' if self._held else 'rwc'}"
         return sqlite3.connect(name, timeout=WAIT, isolation_level=None, check_same_thread=False, uri=True)
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        with self._alone():  # the switch to WAL does not wait for others by itself
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-                if version > len(MIGRATIONS):
-                    text = f"{self.path} was written by a newer treadle"
-                    raise StoreError(f"{text}; upgrade treadle, or delete the folder to start anew")
-                for statements in MIGRATIONS[version:]:
-                    for statement in statements:
-                        connection.execute(statement)
-                connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
-                connection.execute("COMMIT")
-            except BaseException:
-                self._abandon(connection)
-                raise
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the lock under which the file is made, migrated or set aside; the kernel frees it if we die."""
-        try:
-            handle = os.open(f"{self.path}.making", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise os_failure(error, self.path) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
     def _recover(self, error: sqlite3.Error) -> None:
         """Set a damaged file aside and return; raise StoreError for everything else."""
         failure = self._failure(error)
         if not isinstance(failure, DamagedDatabase):
             raise failure from error
+        if self._denied is not None:
+            raise StoreError(f"{self.path} is damaged, and cannot be set aside: {_meaning(self._denied)}") from error
         self._set_aside()
 
     def _set_aside(self) -> None:
         self._held = False
-        with self._alone():
+        with _alone(self.path):
             if _inode(self.path) == self._inode:  # else another process has already done it
                 number = 1
                 while os.path.exists(f"{self.path}.damaged-{number}"):
@@ -263,6 +277,20 @@ class Database:
         return StoreError(f"{self.path}: {REASONS.get(code, error)} ({error})")
 
 
+@contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Hold the lock under which a database is made, migrated or set aside; the kernel frees it if we die."""
+    try:
+        handle = os.open(f"{path}.making", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise os_failure(error, path) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def make_folder(folder: str) -> None:
     """Make the store's folder, which keeps itself out of git; raises StoreError when that is not allowed."""
     try:
@@ -277,22 +305,23 @@ def make_folder(folder: str) -> None:
 
 def os_failure(error: OSError, path: str) -> StoreError:
     """The StoreError that says what a failed system call means for the user."""
+    kind = Denied if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) else StoreError
+    return kind(f"{error.filename or path}: {_meaning(error)}")
+
+
+def _meaning(error: OSError) -> str:
+    full = "free some space, `treadle cache gc` may help"
+    denied = "permission denied; make the project's folder writable for you, or work on a copy of it"
     advice = {
-        errno.ENOSPC: "the disk is full; free some space, `treadle cache gc` may help",
-        errno.EDQUOT: "the disk quota is used up; free some space, `treadle cache gc` may help",
+        errno.ENOSPC: f"the disk is full; {full}",
+        errno.EDQUOT: f"the disk quota is used up; {full}",
         errno.EROFS: "the file system is read-only; work on a copy of the project that you may write to",
-        errno.EACCES: "permission denied; make the project's folder writable for you",
-        errno.EPERM: "permission denied; make the project's folder writable for you",
+        errno.EACCES: denied,
+        errno.EPERM: denied,
         errno.ENOTDIR: "something in its place is not a folder; move it away",
         errno.EEXIST: "something in its place is not a folder; move it away",
     }
-    return StoreError(f"{error.filename or path}: {advice.get(error.errno or 0, error.strerror or str(error))}")
-
-
-def _quoted(path: str) -> str:
-    """A path as a part of a URI; `urllib` does it too, and takes 4 ms to import."""
-    plain = b"/._-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-    return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in os.fsencode(path))
+    return advice.get(error.errno or 0, error.strerror or str(error))
 
 
 def _inode(path: str) -> int:

@@ -8,14 +8,13 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from stat import S_ISDIR
 
 from treadle import digest as digests
 from treadle.domain.advance import Advance, Tell, silent
 from treadle.domain.spec import DataSource
 from treadle.errors import InputError, Problem
 from treadle.store.data import Data, Listing, data_identity, list_data, list_glob, list_path
-from treadle.store.database import Database
+from treadle.store.database import Database, Denied
 
 Signature = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
 
@@ -45,7 +44,8 @@ class FileDigests:
         self._database = database
         self.looked: set[str] = set()  # every file that an answer depended on
         self._known: dict[str, tuple[Signature, str]] = {}
-        self._asked: set[str] = set()  # names, and folders with all below them, that the database was asked for
+        self._asked: set[str] = set()  # files that the database was asked for
+        self._folders: set[str] = set()  # folders that it was asked for, with all below them
         self.tell: Tell = silent  # hears how far hashing is
 
     def foresee(self, paths: Sequence[str]) -> None:
@@ -56,16 +56,6 @@ class FileDigests:
             some = names[start : start + MANY]
             marks = ",".join("?" * len(some))
             self._remember(self._database.rows(f"SELECT {COLUMNS} FROM files WHERE path IN ({marks})", some))
-
-    def unlike(self, paths: Iterable[str]) -> set[str]:
-        """Those of these absolute paths where a file stands that is not as it is known, after `foresee`."""
-        found = set()
-        for path in paths:
-            with suppress(OSError):
-                now, known = os.stat(path), self._known.get(path)
-                if (known is None or known[0] != _signature(now)) and not S_ISDIR(now.st_mode):
-                    found.add(path)
-        return found
 
     def digest(self, path: str | os.PathLike[str]) -> str:
         """The digest of one file's content."""
@@ -105,7 +95,7 @@ class FileDigests:
         if again is None or again.names != data.names:
             return True
         try:
-            if data.settled and tuple(signature(path) for path in again.paths) == data.signatures:
+            if data.settled and tuple(map(_signature, map(os.stat, again.paths))) == data.signatures:
                 return False
             return self._identify("", again).digest != data.digest
         except (OSError, InputError):
@@ -115,12 +105,12 @@ class FileDigests:
         """The digest of the names, relative to `root`, and the content of all files that match; none is fine."""
         paths = list_glob(root, pattern)
         names = [os.path.relpath(path, root) for path in paths]
-        return digests.of_value(["files", [list(pair) for pair in zip(names, self.digest_many(paths), strict=True)]])
+        return digests.of_listing("files", names, self.digest_many(paths))
 
     def _identify(self, name: str, listing: Listing) -> Data:
         now = time.time_ns()
         try:
-            signatures = tuple(map(signature, listing.paths))
+            signatures = tuple(map(_signature, map(os.stat, listing.paths)))
             contents = self._digests(listing.paths, signatures)
         except OSError as error:
             text = f"data '{name}': {error.filename} cannot be read: {error.strerror}"
@@ -146,8 +136,8 @@ class FileDigests:
         if not missing:
             return
         top = os.path.dirname(os.path.commonpath([min(missing), max(missing)]) + os.sep)  # what both share all do
-        if top not in self._asked:
-            self._asked.add(top)
+        if top not in self._folders:
+            self._folders.add(top)
             low = top.rstrip("/") + "/"
             high = low[:-1] + "0"  # the character after the slash
             sql = f"SELECT {COLUMNS} FROM files WHERE path >= ? AND path < ?"
@@ -161,50 +151,53 @@ class FileDigests:
         fresh: list[tuple[str, int, int, int, int, str]] = []
         done, total = 0, sum(before[0] for _, before in files)
         self.tell(Advance("hashing", done, total, "bytes"))
-        for number, ((name, before), (after, digest, at)) in enumerate(zip(files, _hash_all(files), strict=True), 1):
-            found[name] = digest
-            done += before[0]
-            if number % SHARE == 0 or before[0] >= EACH:
-                self.tell(Advance("hashing", done, total, "bytes"))
-            self._known.pop(name, None)
-            if after is not None and not _racy(after, at) and _is_text(name):
-                self._known[name] = (after, digest)
-                fresh.append((name, *after, digest))
-        self.tell(Advance("hashing", total, total, "bytes"))
+        for share in _hash_all(files):
+            for name, size, after, digest, at in share:
+                found[name] = digest
+                done += size
+                if after is None or _racy(after, at):
+                    self._known.pop(name, None)
+                elif name.isascii() or _is_text(name):
+                    self._known[name] = (after, digest)
+                    fresh.append((name, *after, digest))
+            self.tell(Advance("hashing", done, total, "bytes"))
         if fresh:
             sql = (
                 "INSERT OR REPLACE INTO files (path, size, mtime_ns, ctime_ns, inode, digest) VALUES (?, ?, ?, ?, ?, ?)"
             )
-            self._database.write(lambda: self._database.change_many(sql, fresh), durable=False)
+            with suppress(Denied):  # who may only read hashes again the next time
+                self._database.write(lambda: self._database.change_many(sql, fresh), durable=False)
 
 
-Hashed = tuple[Signature | None, str, int]  # the file as it was hashed, None if it never rested; digest; when
+# A file, its size when it was asked for, as it was hashed (None if it never rested), its digest, and when
+Hashed = tuple[str, int, Signature | None, str, int]
 
 
-def _hash_all(files: Sequence[tuple[str, Signature]]) -> Iterator[Hashed]:
-    """One after the other, as they are wanted; many bytes on all cores."""
-    if len(files) == 1 or sum(before[0] for _, before in files) < max(PARALLEL, len(files) * EACH):
-        yield from map(_hash_one, files)
+def _hash_all(files: Sequence[tuple[str, Signature]]) -> Iterator[list[Hashed]]:
+    """Share by share, as they are wanted; many bytes on all cores."""
+    large = len(files) > 1 and sum(before[0] for _, before in files) >= max(PARALLEL, len(files) * EACH)
+    if not large:
+        yield from map(_hash_some, _shares(files, SHARE))
         return
     from concurrent.futures import ThreadPoolExecutor  # lazy: 10 ms that unchanged files spare
 
     from treadle.environment import cores  # lazy: only many bytes need it
 
     threads = max(1, cores())
-    size = max(1, min(SHARE, len(files) // (4 * threads)))  # handing over a small file costs more than hashing it
-    shares = [files[start : start + size] for start in range(0, len(files), size)]
-    with ThreadPoolExecutor(threads) as pool:
-        for share in pool.map(_hash_some, shares):
-            yield from share
+    with ThreadPoolExecutor(threads) as pool:  # handing over a small file costs more than hashing it
+        yield from pool.map(_hash_some, _shares(files, max(1, min(SHARE, len(files) // (4 * threads)))))
+
+
+def _shares(files: Sequence[tuple[str, Signature]], size: int) -> list[Sequence[tuple[str, Signature]]]:
+    return [files[start : start + size] for start in range(0, len(files), size)]
 
 
 def _hash_some(files: Sequence[tuple[str, Signature]]) -> list[Hashed]:
-    return [_hash_one(file) for file in files]
+    return [_hash_one(path, before) for path, before in files]
 
 
-def _hash_one(file: tuple[str, Signature]) -> Hashed:
-    path, before = file
-    digest, at = "", 0
+def _hash_one(path: str, before: Signature) -> Hashed:
+    digest, at, size = "", 0, before[0]
     for _ in range(ATTEMPTS):
         at = time.time_ns()
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -214,9 +207,9 @@ def _hash_one(file: tuple[str, Signature]) -> Hashed:
         finally:
             os.close(handle)
         if after == before:
-            return after, digest, at
+            return path, size, after, digest, at
         before = after
-    return None, digest, at
+    return path, size, None, digest, at
 
 
 def _racy(found: Signature, at: int) -> bool:

@@ -82,12 +82,13 @@ class History:
         self._database.write(lambda: self._database.change(sql, (git, run_id)), durable=False)
 
     def get(self, run_id: str) -> RunRecord | None:
-        """A run with its steps, by id, by the beginning of it, or `last`; None when there is none.
+        """A run with its steps, by id, by the beginning of it, `last` or `last~N`, N before it; None for none.
 
         Raises InputError when several runs begin like that.
         """
-        if run_id == "last":
-            rows = self._database.rows(f"SELECT {COLUMNS} FROM runs ORDER BY number DESC LIMIT 1")
+        back = _back(run_id)
+        if back is not None:
+            rows = self._database.rows(f"SELECT {COLUMNS} FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?", (back,))
         else:
             sql = f"SELECT {COLUMNS} FROM runs WHERE substr(run_id, 1, ?) = ? ORDER BY run_id LIMIT 10"
             rows = self._database.rows(sql, (len(run_id), run_id)) if run_id else []
@@ -185,3 +186,11 @@ class History:
 def _dead(process: Process, beat: float) -> bool:
     lives = alive(process)
     return time.time() - beat > SILENCE if lives is None else not lives
+
+
+def _back(run_id: str) -> int | None:
+    """How many runs before the last one `last` and `last~N` mean; None for an id."""
+    word, _, number = run_id.partition("~")
+    if word != "last" or (number and not number.isdecimal()):
+        return None
+    return int(number or ("1" if "~" in run_id else "0"))

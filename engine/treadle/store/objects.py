@@ -18,7 +18,7 @@ from treadle import digest as digests
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError
 from treadle.store import tree
-from treadle.store.database import make_folder, os_failure
+from treadle.store.database import Denied, make_folder, os_failure
 from treadle.store.scratch import sync_folder, temporary
 
 LIST = "list"  # the codec of a list of artifacts
@@ -124,7 +124,7 @@ class Objects:
             return False
 
     def verify(self, artifact: Artifact) -> bool:
-        """Whether everything that an artifact consists of has its digest; what has not is moved aside."""
+        """Whether everything that an artifact consists of has its digest; what has not is moved aside, if it may be."""
         try:
             if artifact.codec == LIST:
                 sound = [self.verify(item) for item in self.items(artifact)]  # all of them, not up to the first bad one
@@ -154,11 +154,13 @@ class Objects:
     def parts(self, artifact: Artifact) -> Iterator[str]:
         """The digests of all objects that an artifact consists of, itself included, as far as they are there."""
         yield artifact.digest
+        if artifact.codec != LIST and not is_folder(artifact):
+            return  # most are one object, and there may be a hundred thousand
         with suppress(CodecError):
             if artifact.codec == LIST:
                 for item in self.items(artifact):
                     yield from self.parts(item)
-            elif is_folder(artifact):
+            else:
                 yield from (member.digest for member in self.members(artifact) if member.is_file)
 
     # taking out
@@ -252,8 +254,8 @@ class Objects:
         except OSError as error:
             raise os_failure(error, self.path(digest)) from error
         if digests.of_bytes(data) != digest:
-            self._put_aside(digest)
-            raise CodecError(f"the object {digest} was damaged; it has been moved aside")
+            moved = "it has been moved aside" if self._put_aside(digest) else "it cannot be moved aside"
+            raise CodecError(f"the object {digest} was damaged; {moved}")
         return data
 
     def _sound(self, digest: str) -> bool:
@@ -273,7 +275,8 @@ class Objects:
             raise CodecError(f"the stored content of '{artifact.name or artifact.digest}' is missing or damaged")
         return self.members(artifact) if is_folder(artifact) else ()
 
-    def _put_aside(self, digest: str) -> None:
+    def _put_aside(self, digest: str) -> bool:
+        """Whether the damaged object is out of the way now; where nothing may be written it stays."""
         folder = os.path.join(self._state, "damaged")
         try:
             os.makedirs(folder, exist_ok=True)
@@ -281,7 +284,11 @@ class Objects:
         except FileNotFoundError:
             pass  # another process was quicker
         except OSError as error:
-            raise os_failure(error, folder) from error
+            failure = os_failure(error, folder)
+            if isinstance(failure, Denied):
+                return False
+            raise failure from error
+        return True
 
 
 def is_folder(artifact: Artifact) -> bool:

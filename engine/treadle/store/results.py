@@ -42,6 +42,7 @@ class Results:
         self._decode = Decoder(Result).decode
         self._near: dict[str, bytes] = {}
         self._last: dict[tuple[str, str], str] = {}  # pipeline and step → key of its newest result
+        self._generation: int | None = None  # after `preload` and our own changes since
         self._read_last: Result | None = None
 
     def get(self, key: str) -> Result | None:
@@ -76,9 +77,19 @@ class Results:
     def preload(self, pipeline: str) -> None:
         """Read the newest result of every step of a pipeline at once, so that `get` need not ask for each."""
         sql = "SELECT l.step, r.key, r.data FROM last_results l JOIN results r ON r.key = l.key WHERE l.pipeline = ?"
+        before = self.generation()
         for step, key, data in self._database.rows(sql, (pipeline,)):
             self._near[key] = data
             self._last[pipeline, step] = key
+        self._generation = before if self.generation() == before else None
+
+    def last_key(self, pipeline: str, step: str) -> str:
+        """The key of the newest result of a step, by `preload` and our own changes since; empty when there is none."""
+        return self._last.get((pipeline, step), "")
+
+    def state(self) -> int | None:
+        """The generation, if nobody else has changed a result since `preload`."""
+        return self._generation if self._generation == self.generation() else None
 
     def put(self, results: Sequence[Result], replace: bool = False) -> None:
         """Record results in one transaction.
@@ -89,13 +100,17 @@ class Results:
         self._database.write(lambda: self._put(results, replace))
         for result in results:
             self._near.pop(result.key, None)
+            self._last[result.pipeline, result.step] = result.key
 
     def forget(self, *keys: str) -> None:
         """Drop the results of these keys."""
+        if not keys:
+            return  # where nothing may be written, that can be said all the same
 
         def drop() -> None:
             self._database.change_many("DELETE FROM results WHERE key = ?", [(key,) for key in keys])
 
+        self._generation = None
         for key in keys:
             self._near.pop(key, None)
         self._database.write(drop)
@@ -129,6 +144,8 @@ class Results:
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 (result.key, result.pipeline, result.step, result.created, result.seconds, self._encode(result)),
             )
+            if self._generation is not None:
+                self._generation += 1
         self._database.change_many(
             "INSERT OR REPLACE INTO last_results (pipeline, step, key, seconds) VALUES (?, ?, ?, ?)",
             [(result.pipeline, result.step, result.key, result.seconds) for result in results],

@@ -1,5 +1,10 @@
 """The tables of `state.db`, one tuple of statements per version; a version that shipped is never edited."""
 
+import sqlite3
+from contextlib import suppress
+
+from treadle.errors import StoreError
+
 FIRST = (
     """CREATE TABLE results (
         key TEXT PRIMARY KEY, pipeline TEXT NOT NULL, step TEXT NOT NULL,
@@ -90,3 +95,28 @@ LOOP = (
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, TAGS, MODELS, SERVING, LEDGER, GENERATION, LOOP)
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the tables to this version, in one transaction; raises StoreError where they are of a newer one."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            text = f"{path} was written by a newer treadle"
+            raise StoreError(f"{text}; upgrade treadle, or delete the folder to start anew")
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        abandon(connection)
+        raise
+
+
+def abandon(connection: sqlite3.Connection) -> None:
+    """Undo the transaction that goes on, if one does."""
+    with suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -1,8 +1,12 @@
 """Temporary names under `.treadle/tmp/`, and writing a file as a whole or not at all."""
 
+import atexit
 import os
 from contextlib import suppress
+from functools import cache
 from itertools import count
+
+from treadle.store.reading import denied
 
 SUFFIX = ".part"
 _TOKEN = os.urandom(4).hex()  # processes in different containers may share a number
@@ -36,6 +40,29 @@ def replace_file(path: str, data: bytes, folder: str) -> None:
         with suppress(OSError):
             os.unlink(part)
         raise
+
+
+def place_to_look(folder: str) -> str:
+    """Where a reader may put what it takes out of the store `folder`: its `tmp`, or, where that may not be written, a
+    folder of the system's that goes with this process.
+    """
+    own = os.path.join(folder, "tmp")
+    return own if denied(os.path.join(own, SUFFIX)) is None else _elsewhere(os.getpid())
+
+
+@cache
+def _elsewhere(process: int) -> str:
+    from shutil import rmtree  # lazy: with the next 10 ms, only where the store may not be written
+    from tempfile import mkdtemp  # lazy: likewise
+
+    folder = mkdtemp(prefix="treadle-")
+
+    def leave() -> None:
+        if os.getpid() == process:
+            rmtree(folder, ignore_errors=True)
+
+    atexit.register(leave)
+    return folder
 
 
 def sync_folder(folder: str) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from treadle.digest import of_file
 from treadle.domain.advance import Advance, Tell, silent
 from treadle.domain.artifact import Artifact
-from treadle.store.database import os_failure
+from treadle.store.database import Denied, os_failure
 from treadle.store.open import Store
 from treadle.store.process import pid_exists
 from treadle.store.results import Result
@@ -48,6 +48,7 @@ class Report(Struct, frozen=True):
 
     `damaged` was moved aside, `repaired` is what is whole or there again, `forgotten` has (pipeline, step)
     of results that need what is not there: they count as misses from now on. `remote` says what was wrong with it.
+    `denied` says why nothing could be moved or forgotten, where the store may only be read.
     """
 
     count: int
@@ -56,6 +57,7 @@ class Report(Struct, frozen=True):
     repaired: tuple[str, ...]
     forgotten: tuple[tuple[str, str], ...]
     remote: tuple[str, ...] = ()
+    denied: str = ""
 
 
 def plan(store: Store, keep_runs: int, roots: Set[str] = frozenset(), now: float | None = None) -> Waste:
@@ -171,10 +173,17 @@ def verify_all(store: Store, fetch: Callable[[str], bool] = lambda digest: False
                 damaged.append(digest)
     repaired = {digest for digest in damaged if fetch(digest)}
     repaired.update(restore(store, fetch))
-    lost = [result for result in store.results.all() if not all(map(store.objects.has, result.outputs.values()))]
-    store.results.forget(*(result.key for result in lost))
+    bad = {digest for digest in damaged if digest not in repaired}
+    lost = [result for result in store.results.all() if not _whole(store, result, bad)]
+    denied = ""
+    if bad or lost:
+        try:
+            with store.database.transaction():
+                store.results.forget(*(result.key for result in lost))
+        except Denied as error:
+            denied = str(error)
     forgotten = tuple(sorted({(result.pipeline, result.step) for result in lost}))
-    return Report(count, size, tuple(sorted(damaged)), tuple(sorted(repaired)), forgotten)
+    return Report(count, size, tuple(sorted(damaged)), tuple(sorted(repaired)), forgotten, denied=denied)
 
 
 def restore(store: Store, fetch: Callable[[str], bool]) -> list[str]:
@@ -198,6 +207,13 @@ def stored_sizes(store: Store) -> dict[str, int]:
     return sizes
 
 
+def _whole(store: Store, result: Result, bad: Set[str]) -> bool:
+    outputs = result.outputs.values()
+    if not all(map(store.objects.has, outputs)):
+        return False
+    return not bad or bad.isdisjoint(digest for artifact in outputs for digest in store.objects.parts(artifact))
+
+
 def _parts(store: Store, result: Result) -> Iterator[str]:
     for artifact in result.outputs.values():
         yield from store.objects.parts(artifact)
@@ -207,15 +223,19 @@ def _parts(store: Store, result: Result) -> Iterator[str]:
 
 def _stored(folder: str) -> Iterator[tuple[str, str]]:
     """The digest and the path of every object."""
-    for shard in _entries(folder):
-        first = os.path.basename(shard)
-        for path in _entries(shard):
-            yield first + os.path.basename(path), path
+    for first in _names(folder):
+        shard = os.path.join(folder, first, "")
+        for name in _names(shard):
+            yield first + name, shard + name
 
 
 def _entries(folder: str) -> list[str]:
+    return [os.path.join(folder, name) for name in _names(folder)]
+
+
+def _names(folder: str) -> list[str]:
     try:
-        return [os.path.join(folder, name) for name in os.listdir(folder)]
+        return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -1,5 +1,6 @@
 """Where events come from: the system's own (watchdog), or a look at everything each second."""
 
+import logging
 import os
 import queue
 import time
@@ -61,6 +62,8 @@ class Events:
     def __init__(self, limit: int | None = None) -> None:
         from watchdog.observers import Observer  # lazy: 40 ms that only watching needs
 
+        # at the end of a watch a thread of watchdog's may wake once more and call that an error, on the terminal
+        logging.getLogger("watchdog").addHandler(logging.NullHandler())
         self._limit = _allowed() if limit is None else limit
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._observer: BaseObserver = Observer()

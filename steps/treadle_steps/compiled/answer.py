@@ -35,7 +35,9 @@ class Original:
         """Make the model, unless that was done; raises what `read` raises."""
         with self._lock:
             if self._read is not None:
-                self._model = self._read()
+                from treadle_steps.bare import usable  # lazy: scikit-learn, which compiled forms do without
+
+                self._model = usable(self._read())
                 self._read = None
 
     @property
@@ -59,9 +61,11 @@ class Original:
         return np.asarray(model.predict_proba(self._table(columns)))
 
     def _table(self, columns: Columns) -> Any:
+        from treadle_steps.bare import own_categories  # lazy: scikit-learn, which compiled forms do without
         from treadle_steps.compiled.frame import table  # lazy: pandas, which compiled forms do without
 
-        return table(columns, self._fields, hasattr(self._model, "feature_names_in_"))
+        named = hasattr(self._model, "feature_names_in_")
+        return table(columns, self._fields, named, named and own_categories(self._model))
 
 
 class Compiled:

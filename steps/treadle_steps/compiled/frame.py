@@ -41,15 +41,24 @@ def columns_of(frame: pd.DataFrame, fields: Fields) -> dict[str, Any]:
     return found
 
 
-def table(columns: Columns, fields: Fields, named: bool) -> Any:
+def table(columns: Columns, fields: Fields, named: bool, categories: bool = False) -> Any:
     """What the model's own `predict` takes: a data frame, or a matrix for a model that was trained without names.
 
+    With `categories` the columns that have choices are categorical, as boosters that divide by categories ask for.
     Raises ValueError for a column that is not there though it must be, and for text where a number is expected.
     """
     found = {field["name"]: _column(columns, field) for field in fields}
     if named:
-        return pd.DataFrame(found)
+        listed = [field for field in fields if categories and field.get("choices")]
+        return pd.DataFrame({**found, **{one["name"]: _categorical(found[one["name"]], one) for one in listed}})
     return np.column_stack(list(found.values()))
+
+
+def _categorical(values: Any, field: Mapping[str, Any]) -> Any:
+    """The values as categories, in the order of the choices; what is none of them is missing."""
+    kind = {"integer": np.int64, "long": np.int64, "float": np.float64, "double": np.float64}.get(field["dtype"])
+    choices = list(field["choices"]) if kind is None else np.array(field["choices"]).astype(kind)
+    return pd.Categorical(values, categories=choices)
 
 
 def _column(columns: Columns, field: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from treadle_steps.bare import own
 from treadle_steps.compiled import build, forms, proof
 from treadle_steps.compiled.answer import COMPILED, ORIGINAL, Fields, Original
 from treadle_steps.compiled.differ import difference
@@ -26,6 +27,8 @@ def verdict(model: Any, fields: Fields, sample: Any) -> Verdict:
     """
     if not fields:
         return Verdict(f"{ORIGINAL}: the model does not say what it reads")
+    if own(model) is not model:
+        return Verdict(f"{ORIGINAL}: {type(own(model)).__name__} has no compiled form here")
     odd = [field["name"] for field in fields if field["dtype"] in ("float", "datetime")]
     if odd:
         return Verdict(f"{ORIGINAL}: the column '{odd[0]}' is a date or float32")

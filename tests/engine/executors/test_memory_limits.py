@@ -1,12 +1,13 @@
 """Limits of memory: the control group's files, and what holds where there is none."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from treadle.executors.cgroup import Group
+from treadle.executors.cgroup import OURS, Group, handing_on
 
 
 def test_without_a_control_group_each_process_is_limited(tmp_path: Path) -> None:
@@ -48,3 +49,38 @@ def test_a_group_is_limited_and_read_by_the_files_of_its_version(
     assert not group.killed()
     (tmp_path / events).write_text("oom 3\noom_kill 1\n")
     assert group.killed()
+
+
+def a_group(folder: Path, procs: list[int], delegated: bool = True, controllers: str = "cpu memory pids") -> str:
+    """A folder with the files of a group of version 2; what only a kernel does, tests/crash/cgroup2.py tries."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"cgroup.controllers": controllers, "cgroup.subtree_control": ""}
+    for name, text in {**files, "cgroup.procs": "\n".join(map(str, procs))}.items():
+        (folder / name).write_text(text + "\n", encoding="ascii")
+    if delegated:
+        try:
+            os.setxattr(folder, "user.delegate", b"1")
+        except OSError:
+            pytest.skip("this file system has no attributes of users")
+    return str(folder)
+
+
+def test_a_delegated_group_of_ours_hands_memory_on_after_its_processes_have_one_of_their_own(tmp_path: Path) -> None:
+    scope = a_group(tmp_path / "scope", [os.getpid(), os.getppid()])
+    assert handing_on(scope) == scope
+    assert (tmp_path / "scope" / "cgroup.subtree_control").read_text() == "+memory"
+    moved = (tmp_path / "scope" / OURS / "cgroup.procs").read_text()
+    assert moved == str(os.getppid())  # a file keeps the last word; a kernel's takes one after the other
+    (tmp_path / "scope" / "cgroup.subtree_control").write_text("memory\n")
+    assert handing_on(str(tmp_path / "scope" / OURS)) == scope, "from then on our group is the one below"
+
+
+def test_a_group_that_is_not_ours_alone_is_left_as_it_is(tmp_path: Path) -> None:
+    groups = {
+        "not delegated": a_group(tmp_path / "a", [os.getpid()], delegated=False),
+        "with another's process": a_group(tmp_path / "b", [os.getpid(), 1]),
+        "without the controller": a_group(tmp_path / "c", [os.getpid()], controllers="cpu pids"),
+    }
+    for what, folder in groups.items():
+        assert handing_on(folder) is None, what
+        assert sorted(os.listdir(folder)) == ["cgroup.controllers", "cgroup.procs", "cgroup.subtree_control"], what

@@ -2,10 +2,14 @@
 
 import xml.etree.ElementTree as tree
 
+from msgspec import structs
+
 from treadle.domain.location import Location
 from treadle.domain.plan import Plan, PlannedStep
-from treadle.domain.run import StepRecord
-from treadle.report import dag, gantt, plots, sections
+from treadle.domain.run import RunRecord, StepRecord
+from treadle.domain.spec import Select
+from treadle.report import compare, dag, gantt, plots, run, sections
+from treadle.report.page import Page
 
 HERE = Location("p.yaml", 1, 1)
 
@@ -72,3 +76,64 @@ def test_names_and_figures_cannot_break_a_picture() -> None:
 def test_a_report_that_means_something_else_is_no_error() -> None:
     found = sections.blocks({"importance": "very", "confusion": 3, "checks": [1], "curves": {"a": 1}, "note": "fine"})
     assert [(block.title, block.rows) for block in found] == [("more", (("note", "fine"),))]
+
+
+def test_a_whisker_below_zero_stays_in_the_picture() -> None:
+    picture = tree.fromstring(plots.bars([("a", 0.1), ("b", 0.02)], "losses", {"a": 0.05, "b": 0.2}))
+    places = [float(line.get(end, "").rstrip("%")) for line in picture.findall(".//{*}line") for end in ("x1", "x2")]
+    assert len(places) == 4
+    assert min(places) >= 0
+    assert max(places) <= 100
+
+
+def test_a_metric_and_its_interval_are_one_row_with_the_change_since_the_run_before() -> None:
+    metrics = {"mae": 0.5, "rows": 40.0, "mae_low": 0.4, "mae_high": 0.6, "tail_low": 1.0}
+    judge = StepRecord(id="judge", fate="run", metrics=metrics)
+    told = run.Told(run=a_run([judge]), until=2.0, before="r0", earlier={"judge": {"mae": 0.75, "rows": 40.0}})
+    [table] = block_of(run.page(told), "All metrics")
+    assert table.head == ("step", "metric", "value", "interval", "change")
+    assert table.rows == (
+        ("judge", "mae", "0.5", "0.4 … 0.6", "-0.25"),
+        ("judge", "rows", "40", "", ""),
+        ("judge", "tail_low", "1", "", ""),
+    )
+    [plain] = block_of(
+        run.page(run.Told(run=a_run([StepRecord(id="a", fate="run", metrics={"n": 1.0})]), until=2.0)), "All metrics"
+    )
+    assert plain.head == ("step", "metric", "value")
+    sides = compare.page(
+        ["r0", "r1"], (), [(f"judge.{name}", (value, 2 * value)) for name, value in metrics.items()], (), 0
+    )
+    assert list(block_of(sides, "Metrics")[0].rows) == [
+        ("judge.mae", "0.5", "1 (+0.5)"),
+        ("judge.rows", "40", "80 (+40)"),
+        ("judge.tail_low", "1", "2 (+1)"),
+    ]
+
+
+def test_the_cells_of_a_matrix_are_compared_by_what_selects_one() -> None:
+    cells = [StepRecord(id=f"m[k={k}]", fate="run", metrics={"accuracy": 1.0, "auc": float(k)}) for k in (1, 2)]
+    plan = a_plan({"m[k=1]": [], "m[k=2]": [], "m": ["m[k=1]", "m[k=2]"]})
+    gather = structs.replace(plan.steps[2], select=Select("auc", True))
+    chosen = structs.replace(plan, steps=(*plan.steps[:2], gather))
+    assert block_of(run.page(run.Told(run=a_run(cells), until=2.0, plan=chosen)), "m.auc of each cell")
+    assert block_of(run.page(run.Told(run=a_run(cells), until=2.0)), "m.accuracy of each cell")
+
+
+def a_run(steps: list[StepRecord]) -> RunRecord:
+    return RunRecord(
+        run_id="r1",
+        pipeline="p",
+        path="p.yaml",
+        plan="",
+        status="ok",
+        started=1.0,
+        finished=2.0,
+        params={},
+        git="",
+        steps={step.id: step for step in steps},
+    )
+
+
+def block_of(page: Page, title: str) -> list[sections.Block]:
+    return [block for section in page.sections for block in section.blocks if block.title == title]

@@ -5,8 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from treadle import digest
+from treadle.domain.advance import Advance
 from treadle.domain.location import Location
 from treadle.domain.spec import DataSource
 from treadle.errors import InputError
@@ -78,6 +81,31 @@ def test_many_files_small_and_large_in_order(store: Store, tmp_path: Path) -> No
     assert store.files.digest_many(paths[::-1]) == expected[::-1]
     assert len(kept(store)) == 20
     assert open_store(tmp_path).files.digest_many(paths) == expected
+
+
+def test_the_files_of_a_folder_are_hashed_once_for_every_plan_to_come(tmp_path: Path) -> None:
+    """A plan asks for all its entries at once first, by their own paths; what lies in a folder is asked for later."""
+    folder = tmp_path / "raw"
+    (folder / "deep").mkdir(parents=True)
+    paths = [folder / f"f{n}" for n in range(12)] + [folder / "deep" / "é"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    at_rest(*paths)
+    told: list[list[Advance]] = []
+    for _ in range(2):
+        files = open_store(tmp_path).files
+        told.append([])
+        files.tell = told[-1].append
+        files.foresee([str(folder), str(tmp_path / "other")])
+        assert len(files.data(str(tmp_path), DataSource("d", "path", "raw", WHERE)).names) == 13
+    assert told[0][-1].done == told[0][-1].total == sum(len(path.name.encode()) for path in paths)
+    assert told[1] == []
+
+
+@given(st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=5))
+def test_the_digest_of_a_listing_is_that_of_the_value_it_stands_for(pairs: list[tuple[str, str]]) -> None:
+    names, contents = [name for name, _ in pairs], [content for _, content in pairs]
+    assert digest.of_listing("folder", names, contents) == digest.of_value(["folder", [list(pair) for pair in pairs]])
 
 
 def test_a_file_that_is_missing_is_an_error(store: Store, tmp_path: Path) -> None:

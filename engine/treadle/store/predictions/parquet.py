@@ -1,25 +1,33 @@
 """Segments → Parquet by hour, and windows → one Parquet file joined with outcomes.
 
+This module needs Arrow (100 ms, 40 MiB): whoever need not read or compact imports it late.
+
 Compaction commits by the rename of a Parquet file's side file, which names the segments that it holds; only then are
 they deleted. Killed anywhere, no row is lost or read twice.
 """
 
 import os
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import json, to_builtins
+from pyarrow import parquet
 
 from treadle.digest import of_bytes
-from treadle.store.predictions.segments import OUTCOMES, PREDICTIONS, Frame, Results, hour_name, in_use, rows_of
-from treadle.store.predictions.window import Source, Window, load, newest, sources, split_name
+from treadle.domain.serving import Outcome
+from treadle.store.predictions.columns import KINDS, OWN, RESULTS, answers, results, results_of, stacked
+from treadle.store.predictions.outcomes import join
+from treadle.store.predictions.segments import OUTCOMES, PREDICTIONS, hour_name, in_use, newest
+from treadle.store.predictions.window import Source, Window, load, sources, split_name
 from treadle.store.scratch import replace_file, sync_folder, temporary
 
 PART = 128 << 20  # bytes of segments that go into one Parquet file
 KEEP_WINDOWS = 86400.0  # seconds
-UNSEEN = ("shadow",)  # arms that a window leaves out: nobody saw their answers
+UNSEEN = "shadow"  # the arm that a window leaves out: nobody saw its answers
+ORDER = ("_at", "_request_id", "_row")
 
 
 def compact(folder: str, now: float, keep_days: int) -> list[str]:
@@ -57,20 +65,12 @@ def write_window(window: Window, path: str, scratch: str) -> None:
     `_latency_ms`, `_status`. An outcome by unit belongs to the unit's last prediction before it; of repeated
     outcomes the latest counts.
     """
-    import pyarrow as pa  # lazy: 100 ms and 40 MiB that a server must not pay
-    from pyarrow import parquet  # lazy: only a step that reads predictions needs it
-
-    rows = [
-        row
-        for row in _rows(window, PREDICTIONS)
-        if window.start <= row["_at"] <= window.end and row["_arm"] not in UNSEEN and row["_status"] == 200
-    ]
-    rows.sort(key=lambda row: (row["_at"], row["_request_id"], row["_row"]))
-    join(rows, list(_rows(window, OUTCOMES)))
-    for row in rows:
-        row.pop("_shadow_of", None)
+    rows = stacked([OWN.empty_table(), *(_answered(window, one) for one in window.sources if one.kind == PREDICTIONS)])
+    rows = rows.take(pc.sort_indices(rows, sort_keys=[(name, "ascending") for name in ORDER]))
+    told = stacked([RESULTS.empty_table(), *(_told(one) for one in window.sources if one.kind == OUTCOMES)])
+    rows = join(rows, told).drop_columns("_shadow_of")
     part = temporary(scratch)
-    parquet.write_table(_table(pa, rows), part)
+    parquet.write_table(rows, part)
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     os.rename(part, path)
@@ -81,52 +81,32 @@ def write_window(window: Window, path: str, scratch: str) -> None:
                 os.unlink(other)
 
 
-def join(rows: Sequence[dict[str, Any]], outcomes: Iterable[dict[str, Any]]) -> None:
-    """Put each outcome into the row that it belongs to; `rows` are in order of time."""
-    by_request: dict[tuple[str, int], dict[str, Any]] = {}
-    by_unit: dict[str, tuple[list[float], list[dict[str, Any]]]] = {}
-    for known in rows:
-        by_request[known["_request_id"], known["_row"]] = known
-        times, own = by_unit.setdefault(known["_unit"], ([], []))
-        times.append(known["_at"])
-        own.append(known)
-    features = {name for known in rows for name in known}
-    for one in sorted(outcomes, key=lambda one: (one["at"], one["received"])):
-        if one["request_id"]:
-            row: dict[str, Any] | None = by_request.get((one["request_id"], one["row"]))
-        else:
-            times, own = by_unit.get(one["unit"], ([], []))
-            place = bisect_right(times, one["at"])
-            row = own[place - 1] if place else None
-        if row is not None:
-            name = one["metric"]
-            row[f"outcome.{name}" if name in features else name] = one["value"]
-
-
-def _rows(window: Window, kind: str) -> Iterable[dict[str, Any]]:
-    for source in window.sources:
-        if source.kind != kind:
-            continue
-        if source.path.endswith(".parquet"):
-            yield from rows_in(source.path)
-        else:
-            yield from _plain(load(source.path)[0])
-
-
 def rows_in(path: str) -> list[dict[str, Any]]:
-    """The rows of one compacted file."""
-    from pyarrow import parquet  # lazy: only compacted hours need it
-
+    """The rows of one compacted file of predictions."""
     found: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
     return found
 
 
-def _plain(frames: Sequence[Frame]) -> Iterable[dict[str, Any]]:
-    yield from rows_of(frames)
-    for frame in frames:
-        if isinstance(frame, Results):
-            for record in frame.records:
-                yield {name: getattr(record, name) for name in record.__struct_fields__}
+def outcomes_in(path: str) -> list[Outcome]:
+    """The outcomes of one compacted file."""
+    found = []
+    for row in results_of(parquet.read_table(path)).to_pylist():
+        value = next(row.pop(kind) for kind in KINDS if row[kind] is not None)
+        found.append(Outcome(value=value, **{name: row[name] for name in row if name not in KINDS}))
+    return found
+
+
+def _answered(window: Window, source: Source) -> pa.Table:
+    packed = source.path.endswith(".parquet")
+    rows = parquet.read_table(source.path) if packed else answers(load(source.path)[0])
+    within = pc.and_(pc.greater_equal(rows["_at"], window.start), pc.less_equal(rows["_at"], window.end))
+    seen = pc.and_(pc.not_equal(rows["_arm"], UNSEEN), pc.equal(rows["_status"], 200))
+    return rows.filter(pc.and_(within, seen))
+
+
+def _told(source: Source) -> pa.Table:
+    packed = source.path.endswith(".parquet")
+    return results_of(parquet.read_table(source.path)) if packed else results(load(source.path)[0])
 
 
 def _retire(folder: str, names: Sequence[str], now: float, keep_days: int) -> None:
@@ -153,22 +133,20 @@ def _parts(folder: str, names: Sequence[str]) -> Iterable[list[str]]:
 
 
 def _compact(folder: str, kind: str, hour: str, names: Sequence[str]) -> list[str]:
-    import pyarrow as pa  # lazy: 100 ms and 40 MiB; this runs in a process of its own
-    from pyarrow import parquet  # lazy: likewise
-
-    rows: list[dict[str, Any]] = []
+    tables = []
     segments: dict[str, str] = {}
     last = 0.0
     for name in names:
         frames, data = load(os.path.join(folder, name))
-        rows += _plain(frames)
+        tables.append(answers(frames) if kind == PREDICTIONS else results(frames))
         segments[name] = of_bytes(data)
-        last = max(last, newest(frames))
+        last = max(last, newest(data)[0])
+    rows = stacked(tables)
     made = []
-    if rows:
+    if len(rows):
         path = os.path.join(folder, f"{kind}-{hour}-{of_bytes(repr(sorted(segments)).encode())[:8]}.parquet")
         part = path + ".part"
-        parquet.write_table(_table(pa, rows), part)
+        parquet.write_table(rows, part)
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.rename(part, path)
@@ -179,17 +157,3 @@ def _compact(folder: str, kind: str, hour: str, names: Sequence[str]) -> list[st
     for name in names:
         os.unlink(os.path.join(folder, name))
     return made
-
-
-def _table(pa: Any, rows: Sequence[dict[str, Any]]) -> Any:
-    names: dict[str, None] = {}
-    for row in rows:
-        names.update(dict.fromkeys(row))
-    columns = {}
-    for name in names:
-        values = [row.get(name) for row in rows]
-        try:
-            columns[name] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):  # versions or callers that disagree on a column's type
-            columns[name] = pa.array([None if value is None else str(value) for value in values])
-    return pa.table(columns)

@@ -12,8 +12,8 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from msgspec import DecodeError, Struct, msgpack
 
@@ -26,6 +26,7 @@ SYNC = 1.0  # seconds between syncs of what was written: the most a power cut ca
 LARGEST = 64 << 20  # bytes after which a segment is closed and another begun
 PREDICTIONS, OUTCOMES = "predictions", "outcomes"
 FRAME = struct.Struct("<II")
+T = TypeVar("T")
 
 
 class Fields(Struct, frozen=True, array_like=True, tag="f"):
@@ -50,6 +51,37 @@ class Results(Struct, frozen=True, array_like=True, tag="o"):
 
 Frame = Fields | Answers | Results
 _decoder = msgpack.Decoder(Frame)
+
+
+class _Answered(Struct, array_like=True, gc=False):
+    """The beginning of a Prediction, which is all that it takes to know when it was."""
+
+    request_id: str
+    at: float
+
+
+class _Arrived(Struct, array_like=True, gc=False):
+    """The beginning of an Outcome."""
+
+    metric: str
+    value: float | str | bool
+    at: float
+    received: float
+
+
+class _Named(Struct, array_like=True, tag="f"):
+    version: int
+
+
+class _Answers(Struct, array_like=True, tag="p"):
+    records: list[_Answered]
+
+
+class _Results(Struct, array_like=True, tag="o"):
+    records: list[_Arrived]
+
+
+_glance = msgpack.Decoder(_Named | _Answers | _Results)
 
 
 class SegmentWriter:
@@ -152,6 +184,21 @@ def model_folder(store: str, name: str) -> str:
 
 def read_frames(data: bytes) -> Iterator[tuple[Frame, int]]:
     """The whole frames of a segment, each with the offset after it; what was torn by a crash ends them."""
+    return _frames(data, _decoder.decode)
+
+
+def newest(data: bytes) -> tuple[float, int]:
+    """The time of the newest record of a segment, 0 for none, and the offset after its last whole frame."""
+    last, end = 0.0, 0
+    for frame, end in _frames(data, _glance.decode):  # noqa: B007
+        if isinstance(frame, _Answers):
+            last = max([last, *(record.at for record in frame.records)])
+        elif isinstance(frame, _Results):
+            last = max([last, *(record.received for record in frame.records)])
+    return last, end
+
+
+def _frames(data: bytes, decode: Callable[[memoryview], T]) -> Iterator[tuple[T, int]]:
     place = 0
     view = memoryview(data)
     while place + FRAME.size <= len(data):
@@ -163,9 +210,10 @@ def read_frames(data: bytes) -> Iterator[tuple[Frame, int]]:
         if zlib.crc32(payload) != checksum:
             return
         try:
-            yield _decoder.decode(payload), end
+            frame = decode(payload)
         except DecodeError:
             return
+        yield frame, end
         place = end
 
 
@@ -181,60 +229,9 @@ def in_use(path: str) -> bool:
     return False
 
 
-def rows_of(frames: Sequence[Frame]) -> Iterator[dict[str, Any]]:
-    """One plain row per predicted row: features by name, `prediction` (or `prediction.OUTPUT`), the rest as `_NAME`."""
-    fields: dict[int, Fields] = {}
-    for frame in frames:
-        if isinstance(frame, Fields):
-            fields[frame.version] = frame
-        elif isinstance(frame, Answers):
-            for record in frame.records:
-                yield from _rows(record, fields.get(record.version, Fields(record.version, (), ())))
-
-
-def _rows(record: Prediction, fields: Fields) -> Iterator[dict[str, Any]]:
-    width = len(fields.inputs)
-    block = _doubles(record.features)
-    answers = _doubles(record.prediction)
-    outputs = len(answers) // record.rows if answers is not None and record.rows else 1
-    names = prediction_names(fields.outputs, outputs)
-    for row in range(record.rows):
-        found: dict[str, Any] = {
-            "_request_id": record.request_id,
-            "_row": record.positions[row] if record.positions else row,
-            "_at": record.at,
-            "_version": record.version,
-            "_arm": record.arm,
-            "_unit": record.units[row if len(record.units) > 1 else 0] if record.units else "",
-            "_propensity": record.propensity,
-            "_latency_ms": record.latency * 1000,
-            "_status": record.status,
-            "_shadow_of": record.shadow_of,
-        }
-        if block is not None:
-            found.update(zip(fields.inputs, block[row * width : (row + 1) * width], strict=True))
-        elif isinstance(record.features, dict):
-            found.update({name: values[row] for name, values in record.features.items()})
-        if answers is not None:
-            found.update(zip(names, answers[row * outputs : (row + 1) * outputs], strict=True))
-        elif isinstance(record.prediction, list):
-            value = record.prediction[row]
-            found.update(
-                {f"prediction.{n}": one for n, one in enumerate(value)} if type(value) is list else {names[0]: value}
-            )
-        yield found
-
-
 def prediction_names(outputs: Sequence[str], width: int) -> tuple[str, ...]:
     """What columns of predictions are called: `prediction`, or `prediction.OUTPUT` where there are several."""
     if width == 1:
         return ("prediction",)
     known = outputs if len(outputs) == width else [str(place) for place in range(width)]
     return tuple(f"prediction.{name}" for name in known)
-
-
-def _doubles(data: object) -> tuple[float, ...] | None:
-    if not isinstance(data, bytes):
-        return None
-    found: tuple[float, ...] = struct.unpack(f"<{len(data) // 8}d", data)
-    return found

@@ -105,13 +105,13 @@ class Tail:
                         self._read_segment(segment, predictions, outcomes)
                         self._open.pop(segment).close()
                 continue
-            from treadle.store.predictions.parquet import rows_in  # lazy: only a controller that starts late needs it
+            from treadle.store.predictions import parquet  # lazy: only a controller that starts late needs it
 
-            rows = rows_in(os.path.join(self._folder, name.removesuffix(".json")))
+            path = os.path.join(self._folder, name.removesuffix(".json"))
             if source.kind == PREDICTIONS:
-                predictions += _predictions(rows)
+                predictions += _predictions(parquet.rows_in(path))
             else:
-                outcomes += [Outcome(**row) for row in rows]
+                outcomes += parquet.outcomes_in(path)
         return frozenset(held)
 
 

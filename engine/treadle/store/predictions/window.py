@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from msgspec import DecodeError, Struct, json
 
 from treadle.digest import of_bytes, of_value
-from treadle.store.predictions.segments import OUTCOMES, PREDICTIONS, Answers, Frame, hour_name, read_frames
+from treadle.store.predictions.segments import OUTCOMES, PREDICTIONS, Frame, hour_name, newest, read_frames
 
 MARGIN = 3600.0  # a record may lie in the segment of the hour before it was made
 
@@ -77,32 +77,26 @@ def sources(folder: str) -> Iterator[Source]:
         if name.endswith(".log") and name not in held:
             kind, hour = split_name(name)
             if kind:
-                frames, data = load(os.path.join(folder, name))
-                yield Source(os.path.join(folder, name), kind, hour, {name: of_bytes(data)}, newest(frames))
+                data = _read(os.path.join(folder, name))
+                last, end = newest(data)
+                yield Source(os.path.join(folder, name), kind, hour, {name: of_bytes(data[:end])}, last)
 
 
 def load(path: str) -> tuple[list[Frame], bytes]:
     """The whole frames of a segment and their bytes; nothing of one that was compacted meanwhile."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except FileNotFoundError:
-        return [], b""
+    data = _read(path)
     frames, end = [], 0
     for frame, end in read_frames(data):  # noqa: B007
         frames.append(frame)
     return frames, data[:end]
 
 
-def newest(frames: list[Frame]) -> float:
-    """The time of the newest record, 0 when there is none."""
-    last = 0.0
-    for frame in frames:
-        if isinstance(frame, Answers):
-            last = max([last, *(record.at for record in frame.records)])
-        elif not hasattr(frame, "version"):
-            last = max([last, *(record.received for record in frame.records)])
-    return last
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
 
 
 def split_name(name: str) -> tuple[str, str]:
