@@ -260,3 +260,20 @@ def test_paths_are_followed_through_constants(name: str, opened: str, tmp_path: 
         **dict.fromkeys(("conf/a.yaml", "conf/b.txt", "out/m.json"), "1"),
     }
     assert " ".join(a_project(tmp_path, files).closure(f"work:{name}").opened) == opened
+
+
+KINDS = """
+class K:
+    @classmethod
+    def make(cls, x: int = 1): return x
+    def bound(self, x): return x
+def words() -> "some words (": return 1
+"""
+
+
+def test_signatures_of_classmethods_methods_and_annotations_in_words(tmp_path: Path) -> None:
+    project = a_project(tmp_path, {"work.py": KINDS})
+    assert [argument.name for argument in project.signature("work:K.make").arguments] == ["x"]
+    assert project.signature("work:words").outputs == ()
+    with pytest.raises(CodeError, match="needs an object"):
+        project.signature("work:K.bound")
