@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -25,6 +27,7 @@ UNREADABLE = (
     *(ValueError, TypeError, LookupError, AttributeError, ImportError, EOFError, OSError, RuntimeError, AssertionError),
     *(zipfile.BadZipFile, zlib.error),
 )
+NAMED = re.compile(r'"__class__": "([^"]*)",\s*"__module__": "([^"]*)"')
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -47,14 +50,13 @@ class ParquetCodec:
         return not _names(value).isdisjoint(self.forms)
 
     def write(self, value: Any, path: Path) -> None:
-        import pyarrow as pa  # lazy: only a worker that has a table
         from pyarrow import parquet  # lazy: only a worker that has a table
 
         from treadle_steps import tables  # lazy: only a worker that has a table
 
         try:
             parquet.write_table(tables.to_arrow(value), path, compression="zstd", compression_level=1)
-        except (pa.ArrowException, ValueError, TypeError) as error:
+        except tables.REFUSALS as error:
             raise CodecError(tables.why_not(value) or f"this table cannot be stored as Parquet: {error}") from None
 
     def read(self, path: Path) -> Any:
@@ -91,6 +93,8 @@ class NpyCodec:
     def write(self, value: Any, path: Path) -> None:
         import numpy as np  # lazy: only a worker that has an array
 
+        if np.ma.is_masked(value):
+            raise CodecError("this array is masked, and a file of numpy holds no mask; fill it, or return both parts")
         try:
             # "w+b": what "wb" opens numpy writes by itself, and says nothing when the disk is full at its end
             with open(path, "w+b") as file:
@@ -125,14 +129,22 @@ class SkopsCodec(Served):
         try:
             data = skops.dumps(value)
         except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
-            hint = "declare `out: {NAME: {codec: pickle}}` to store it as a pickle"
-            raise CodecError(f"this model cannot be stored by skops: {error}; {hint}") from None
+            raise CodecError(f"this model cannot be stored by skops: {error}") from None
+        lost = _unreachable(data)
+        if lost:
+            try:
+                self._load(data)
+            except UNREADABLE:
+                text = f"it holds {lost}, which no module has under this name, so that it could not be read back"
+                raise CodecError(f"this model cannot be stored by skops: {text}") from None
         path.write_bytes(_steady(data))
 
     def read(self, path: Path) -> Any:
+        return self._load(path.read_bytes())
+
+    def _load(self, data: bytes) -> Any:
         from skops import io as skops  # lazy: only a worker that reads a model
 
-        data = path.read_bytes()
         return skops.loads(data, trusted=skops.get_untrusted_types(data=data))
 
     def read_model(self, data: bytes, trusted: Collection[str]) -> Any:
@@ -165,6 +177,16 @@ def _names(value: Any) -> set[str]:
 
 def _full_names(value: Any) -> set[str]:
     return {f"{kind.__module__}.{kind.__name__}" for kind in type(value).__mro__}
+
+
+def _unreachable(data: bytes) -> str:
+    """A function or class that a skops archive names and that no module has, such as a lambda; or nothing."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        named = set(NAMED.findall(archive.read("schema.json").decode()))
+    for name, module in sorted(named):
+        if module in sys.modules and not hasattr(sys.modules[module], name):
+            return f"{module}.{name}"
+    return ""
 
 
 def _steady(data: bytes) -> bytes:

@@ -38,7 +38,8 @@ def difference(before: Path, after: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    return pd.read_parquet(path) if path.suffix == ".parquet" and path.is_file() else table(path)
+    frame = pd.read_parquet(path) if path.suffix == ".parquet" and path.is_file() else table(path)
+    return frame.set_axis([str(name) for name in frame.columns], axis=1)
 
 
 def _column(name: str, column: pd.Series) -> dict[str, Any]:

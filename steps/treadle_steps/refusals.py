@@ -47,7 +47,8 @@ def table(data: Any, what: str = "data") -> pd.DataFrame:
             raise StepError(f"{what} is a {type(data).__name__}, not a table", "give a pandas, polars or Arrow table")
         data = convert()
     frame: pd.DataFrame = data
-    frame = frame.rename(columns=str) if any(not isinstance(c, str) for c in frame.columns) else frame
+    if any(not isinstance(name, str) for name in frame.columns):
+        frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     if frame.columns.has_duplicates:
         twice = sorted(set(frame.columns[frame.columns.duplicated()]))
         raise StepError(f"{what} has column '{twice[0]}' more than once", "rename one of them")

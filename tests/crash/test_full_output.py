@@ -56,3 +56,23 @@ def test_nothing_can_be_said_at_all(project: Project, arguments: tuple[str, ...]
 def test_events_that_are_lost_end_the_run_with_a_word(project: Project) -> None:
     done = run(project.write("pipeline.yaml", PIPELINE), "--json", out=True, err=False)
     assert (done.returncode, done.stderr) == (2, "error: the output: No space left on device\n")
+
+
+def test_a_reader_that_has_read_enough_ends_no_run(project: Project) -> None:
+    project.write("pipeline.yaml", PIPELINE.replace("'echo 1", "'sleep 0.3; echo 1"))
+    command = [sys.executable, "-P", "-m", "treadle", "run", "pipeline.yaml", "--json"]
+    with subprocess.Popen(
+        command, cwd=project.root, env=clean_environment(project.home), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert '"run_started"' in process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(100) == 0
+    assert status(project) == "ok"
+
+
+@pytest.mark.parametrize("arguments", [("run", "pipeline.yaml"), ("plan", "pipeline.yaml"), ("--version",)])
+def test_closed_streams_are_no_error(project: Project, arguments: tuple[str, ...]) -> None:
+    project.write("pipeline.yaml", PIPELINE)
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-P", "-m", "treadle", *arguments]
+    assert subprocess.run(command, cwd=project.root, env=clean_environment(project.home), check=False).returncode == 0

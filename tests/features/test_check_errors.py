@@ -512,6 +512,11 @@ FILES = {
     "bad reference": Row('steps: {a: {uses: work:clean, in: {data: ⟦"a b"⟧}}}', "bad-reference"),
     "bad duration": Row("steps: {a: {uses: work:make, timeout: ⟦10 minutes⟧}}", "bad-duration"),
     "duplicate step": Row("steps:\n  a: {uses: work:make}\n  ⟦a⟧: {uses: work:make}", "duplicate-key", "rename"),
+    "equal cells": Row('steps: {a: {run: "echo {params.n}", matrix: {n: [1, ⟦"1"⟧]}}}', "equal-cells", "keep one"),
+    "tab": Row("steps:\n⟦\t⟧a: {uses: work:make}", "yaml-syntax", "spaces"),
+    "number of 98 bits": Row(
+        "params: {a: ⟦300000000000000000000000000000⟧}\nsteps: {a: {uses: work:make}}", "bad-value", "quotes"
+    ),
     "uses and run": Row("steps: {a: {uses: work:make, ⟦run⟧: make}}", "conflicting-keys", "keep one"),
 }
 

@@ -47,6 +47,15 @@ ASIDE = frozenset(("-h", "--help", "--executor"))  # words after which steps run
 
 def command(argv: "Sequence[str]") -> int:
     """Run one command and return its exit code."""
+    try:
+        return _command(argv)
+    except BrokenPipeError:
+        return 0  # who reads has read enough
+    except OSError as error:  # what a room does not explain itself, such as an output that cannot be written
+        return _ended(2, f"error: {error.filename or 'the output'}: {error.strerror or error}")
+
+
+def _command(argv: "Sequence[str]") -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview())
         return 0
@@ -116,11 +125,6 @@ def _guarded(run: "Callable[[argparse.Namespace], int]", args: "argparse.Namespa
         return _ended(2, f"error: {error}")
     except KeyboardInterrupt as stop:
         return _ended(130, str(stop) or "interrupted")
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    except OSError as error:  # what a room does not explain itself, such as an output that cannot be written
-        return _ended(2, f"error: {error.filename or 'the output'}: {error.strerror or error}")
 
 
 def delivered(code: int) -> int:

@@ -13,7 +13,7 @@ from treadle.errors import input_error
 def add_request(parser: argparse.ArgumentParser) -> None:
     """The pipeline, its parameters and the selection of steps."""
     parser.add_argument("pipeline", metavar="PIPELINE", help="the pipeline's YAML file")
-    parser.add_argument("steps", nargs="*", metavar="STEP", help="only these steps and what they need")
+    parser.add_argument("steps", nargs="*", default=[], metavar="STEP", help="only these steps and what they need")
     add_params(parser)
     parser.add_argument(
         "--from", dest="start", action="append", default=[], metavar="STEP", help="only this step and what follows"

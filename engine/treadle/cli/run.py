@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     if args.json:
-        record = pipelines.run(args.pipeline, request(args), _as_line, args.words, args.id, args.nursery)
+        record = pipelines.run(args.pipeline, request(args), _Lines().tell, args.words, args.id, args.nursery)
         return 1 if record.status == "failed" else 0
     progress = Progress(sys.stderr, quiet=args.quiet)
     try:
@@ -56,6 +56,16 @@ def _run(args: argparse.Namespace) -> int:
     return 1 if record.status == "failed" else 0
 
 
-def _as_line(event: Event) -> None:
-    sys.stdout.write(json.encode(event).decode() + "\n")
-    sys.stdout.flush()
+class _Lines:
+    """Events as lines, as long as somebody reads them: a reader that has read enough ends no run."""
+
+    def __init__(self) -> None:
+        self._read = True
+
+    def tell(self, event: Event) -> None:
+        try:
+            if self._read:
+                sys.stdout.write(json.encode(event).decode() + "\n")
+                sys.stdout.flush()
+        except BrokenPipeError:
+            self._read = False

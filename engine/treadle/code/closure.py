@@ -1,19 +1,15 @@
 """Nodes that a step reaches → its closure: the parts of its key, with what it imports and opens."""
 
 import os
-import re
-import shlex
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, structs
 
 from treadle.code.files import Files
 from treadle.code.graph import Graph
 from treadle.code.resolve import Node
-
-PLACEHOLDER = re.compile(r"\{(in|out|params)\.[^{}]+\}")
-SUBTLE = re.compile(r"""['"\\]|[^\S \t\r\n]""")  # quotes, and blanks that are none to a shell
+from treadle.code.words import Word, words
 
 
 class Closure(Struct, frozen=True):
@@ -51,10 +47,11 @@ def gather(graph: Graph, nodes: Mapping[str, Node]) -> Closure:
     parts: dict[str, str] = {}
     for node in nodes.values():
         parts.update(node.parts)
+    written = {path for node in nodes.values() for path in node.written}  # what a step makes is no input of it
     return Closure(
         parts=dict(sorted(parts.items())),
         imports=_all(node.third for node in nodes.values()),
-        opened=_all(node.opened for node in nodes.values()),
+        opened=tuple(path for path in _all(node.opened for node in nodes.values()) if path not in written),
         notes=_all(node.notes for node in nodes.values()),
         loaded=_all(node.loaded for node in nodes.values()),
         computed=any(node.computed for node in nodes.values()),
@@ -81,44 +78,50 @@ def watched(graph: Graph, nodes: Mapping[str, Node], files: Files) -> set[str]:
     return found
 
 
-def of_command(template: str, files: Files, graph_of: Callable[[tuple[str, ...]], Graph]) -> Closure:
-    """The closure of a shell command: the files that it names, its Python scripts and modules with all they reach."""
-    text, words = _split(template)
-    if "-m" not in words and not any(map(files.named, words)):
+def of_command(template: str, path: str, files: Files, graph_of: Callable[[tuple[str, ...]], Graph]) -> Closure:
+    """The closure of a shell command: the files that it names, its Python scripts and modules with all they reach.
+
+    `path` is its PYTHONPATH. Of a shell script that it names the scripts count too that this one names.
+    """
+    text, named, added = words(template)
+    if not any(before == "-m" or files.named(word) for word, before, _ in named):
         return Closure({"command": text})
     whole = Closure({})
     opened: set[str] = set()
-    for before, word in zip(("", *words), words, strict=False):
-        graph: Graph | None = None
-        path = files.inside(word, "")
-        if before == "-m" and all(part.isidentifier() for part in word.split(".")):
-            graph, module = graph_of((files.root,)), word
-        elif path is None or not files.named(word):
-            continue
-        elif path.endswith(".py"):
-            folder = os.path.dirname(os.path.join(files.root, path))
-            graph = graph_of(tuple(dict.fromkeys((folder, files.root))))
-            module = os.path.basename(path)[:-3]
-        else:
-            opened.add(path)
-        if graph is not None and graph.modules.find(module) is not None:
-            closure = gather(graph, graph.reach([f"{module}:*"]))
+    more = [os.path.join(files.root, folder) for folder in (*added, *path.split(":")) if folder]
+    for home, module, shown in _modules(named, files, opened, more):
+        graph = graph_of(tuple(dict.fromkeys(map(os.path.normpath, (home, *more, files.root)))))
+        starts = [f"{one}:*" for one in (module, f"{module}.__main__") if graph.modules.find(one) is not None]
+        if starts:
+            closure = gather(graph, graph.reach(starts))
             clashes = {name for name, digest in closure.parts.items() if whole.parts.get(name, digest) != digest}
-            whole += Closure({f"{n} ({path})" if n in clashes else n: d for n, d in closure.parts.items()})
+            whole += Closure({f"{n} ({shown})" if n in clashes else n: d for n, d in closure.parts.items()})
             whole += structs.replace(closure, parts={})
     return whole + Closure({"command": text}, opened=tuple(sorted(opened)))
 
 
-@lru_cache(maxsize=4096)
-def _split(template: str) -> tuple[str, list[str]]:
-    """A command with a word for each placeholder, and its words."""
-    text = PLACEHOLDER.sub("x", template)
-    if SUBTLE.search(text) is None:
-        return text, text.split()  # what shlex says, in a fiftieth of the time
-    try:
-        return text, shlex.split(text, comments=False)
-    except ValueError:
-        return text, text.split()
+def _modules(
+    named: Sequence[Word], files: Files, opened: set[str], more: list[str], inner: bool = False
+) -> Iterator[tuple[str, str, str]]:
+    """The Python modules that words name, each with its folder and what to call it; other files go to `opened`.
+
+    Of the words of a script (`inner`) only scripts count: files with other names may be what it writes.
+    """
+    for word, before, folder in named:
+        module = posixpath.basename(word)
+        if before == "-m" and all(part.isidentifier() for part in module.split(".")):
+            yield os.path.join(files.root, folder), module, module
+        elif (found := files.inside(word, "")) is None or found in opened or not files.named(word):
+            continue
+        elif found.endswith(".py"):
+            yield os.path.dirname(os.path.join(files.root, found)), os.path.basename(found)[:-3], found
+        elif found.endswith((".sh", ".bash")):
+            opened.add(found)
+            script, added = files.script(found)
+            more += [os.path.join(files.root, one) for one in added]
+            yield from _modules(script, files, opened, more, inner=True)
+        elif not inner:
+            opened.add(found)
 
 
 def _all(found: Iterable[Iterable[str]]) -> tuple[str, ...]:

@@ -13,13 +13,14 @@ from msgspec import DecodeError, Struct, msgpack
 
 from treadle.code import modules
 from treadle.code.summary import Summary
+from treadle.code.words import Word, words_of_script
 from treadle.digest import of_bytes
 from treadle.domain.signature import MAIN
 
 if TYPE_CHECKING:
     from treadle.code.live import Main
 
-FORMAT = "2"  # of summaries and of what is derived from them; a change makes them be found anew, and no key differ
+FORMAT = "3"  # of summaries and of what is derived from them; a change makes them be found anew, and no key differ
 AT_REST = 2_000_000_000  # nanoseconds: what changed later than this before it was read may change again unseen
 LONG = 2_000  # characters from which on a source text is compressed
 LONGEST = 1_000  # characters of a text that may name a file
@@ -141,6 +142,11 @@ class Files:
         """The file of the project that a text names, relative to its root; None where it names none."""
         short = len(text) < LONGEST and text.isprintable()
         return self.inside(text, "") if short and self.named(text) else None
+
+    def script(self, relative: str) -> tuple[list[Word], list[str]]:
+        """The words of a shell script of the project, as seen from the root and from its folder; its PYTHONPATH."""
+        path = os.path.join(self.root, relative)
+        return words_of_script(_read(path).decode("utf-8", "replace"), os.path.dirname(relative))
 
     def is_file(self, relative: str) -> bool:
         """Whether there is such a file in the project."""

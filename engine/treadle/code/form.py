@@ -35,7 +35,7 @@ def _types(node: ast.expr, names: Mapping[str, str]) -> Iterator[str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         try:
             node = ast.parse(node.value.strip(), mode="eval").body
-        except SyntaxError:
+        except (SyntaxError, ValueError):
             return
     if isinstance(node, ast.BinOp):
         yield from _types(node.left, names)

@@ -7,11 +7,14 @@ A node is `module:name` (a definition), `module` (what importing the module runs
 import posixpath
 from collections.abc import Iterable
 
+from treadle.code import literals
 from treadle.code.followed import Followed
 from treadle.code.resolve import Node, Resolver, third
 from treadle.code.summary import Definition, Target
 from treadle.code.trigger import Triggers
 
+UNFOLLOWED = "name the files in `code:` or as an input, so that they count"
+DEEPEST = 20  # constants made of constants
 TYPING = frozenset(("typing", "typing_extensions", "__future__", "collections.abc"))
 
 
@@ -174,8 +177,16 @@ class Graph:
         if self.modules.is_library(module):
             return
         home = posixpath.dirname(self.modules.find(module) or "")
+        for text in definition.written:
+            located = self._located(module, text)
+            path = self.modules.files.inside(located, home) if located is not None else None
+            node.written += [path] if path else []
         for opened in definition.opens:
-            path = self.modules.files.inside(opened.path, home)
+            located = self._located(module, opened.path)
+            if located is None:
+                node.notes.append(f"{module} makes the path {_shown(opened.path)}: {UNFOLLOWED}")
+                continue
+            path = self.modules.files.inside(located, home)
             if path is None:
                 continue
             if self.modules.files.is_file(path):
@@ -188,4 +199,44 @@ class Graph:
                 if opened.read:
                     node.notes.append(f"{module} reads '{path}', which is not in the project")
         for words in definition.unjoined:
-            node.notes.append(f"{module} {words}: name the files in `code:` or as an input, so that they count")
+            node.notes.append(f"{module} {words}: {UNFOLLOWED}")
+
+    def _located(self, module: str, text: str, depth: int = 0) -> str | None:
+        """A path with the constants that it names put in, as seen from the root; None when one is no constant."""
+        if "<" not in text or depth > DEEPEST:
+            return text if depth <= DEEPEST else None
+        found = [self._constant(module, name[1:-1].split("."), depth) for name in literals.WHOLE.findall(text)]
+        if None in found:
+            return None
+        values = iter(found)
+        return posixpath.normpath(literals.WHOLE.sub(lambda _: next(values) or "", text))
+
+    def _constant(self, module: str, chain: list[str], depth: int) -> str | None:
+        """The text of a constant, through imports; one that begins at its source file as an absolute path."""
+        head, rest = chain[0], chain[1:]
+        summary = self.modules.summary(module)
+        definition = summary.definitions.get(head) if summary is not None else None
+        if definition is None or (not definition.alias and rest):
+            return None
+        if not definition.alias:
+            text = self._located(module, definition.path, depth + 1) if definition.path else None
+            file = self.modules.find(module) or ""
+            if text is None or not text.startswith(literals.HERE):
+                return text
+            if text.startswith(literals.FILE):
+                return file + text.removeprefix(literals.FILE)
+            return posixpath.dirname(file) + "/" + text.removeprefix(literals.HERE)
+        if len(definition.targets) != 1 or depth > DEEPEST:
+            return None
+        target = definition.targets[0]
+        origin = self.modules.origin(module, target)
+        if target.name and self.modules.find(f"{origin}.{target.name}") is None:
+            return self._constant(origin, [target.name, *rest], depth + 1)
+        origin = f"{origin}.{target.name}" if target.name else origin
+        while len(rest) > 1 and self.modules.find(f"{origin}.{rest[0]}") is not None:
+            origin, rest = f"{origin}.{rest[0]}", rest[1:]
+        return self._constant(origin, rest, depth + 1) if rest else None
+
+
+def _shown(text: str) -> str:
+    return literals.WHOLE.sub(lambda found: f"{{{found.group()[1:-1]}}}", text)

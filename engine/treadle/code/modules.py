@@ -69,7 +69,10 @@ def locate(module: str, root: str, folders: Sequence[str]) -> str:
                 names.append(stem)
     known = [name for name in names if name.isidentifier()]
     hint = did_you_mean(last, known)
-    hint = hint if hint.startswith("did you mean") else f"modules are looked for from the project's root ({root})"
+    if find(module, (os.path.join(root, "src"),)):
+        hint = f"it lies below src/: `pip install -e .`, PYTHONPATH=src, or write src.{module}"
+    elif not hint.startswith("did you mean"):
+        hint = f"modules are looked for from the project's root ({root}); a treadle.toml in a folder makes it the root"
     raise CodeError("unknown-module", f"there is no module '{module}' in the project", hint)
 
 

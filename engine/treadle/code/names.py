@@ -1,6 +1,7 @@
 """What a piece of code uses: free names with attribute chains, imports, literal paths, what cannot be followed."""
 
 import ast
+from collections.abc import Callable
 
 from treadle.code import literals
 from treadle.code.canonical import last_name
@@ -34,9 +35,12 @@ class Names(Scoped):
         self.wide: set[str] = set()
         self.opens: set[Opened] = set()
         self.unjoined: set[str] = set()
+        self.written: set[str] = set()
         self.writes = False
         self._writing = 0
         self._reading = 0
+        self._joining = 0
+        self._places: dict[str, str] = {}
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
@@ -82,11 +86,16 @@ class Names(Scoped):
             self._path(path)
             self.visit(node.func)
             return
+        if self._named(node):
+            return
         reading, writing = literals.reads(node), literals.writes(node)
         self._reading += reading
         self._writing += writing
-        if reading:
-            self._unjoined(node)
+        if reading and _computed(node) and _reference(node.args[0], self.free) is None:
+            self.unjoined.add(f"line {node.lineno} reads a computed path below '{_computed(node)}'")
+        if writing and literals.makes(node):
+            given = (*node.args, *([node.func.value] if isinstance(node.func, ast.Attribute) else []))
+            self.written.update(text for each in given if (text := self._place(each)) is not None)
         self.generic_visit(node)
         self._reading -= reading
         self._writing -= writing
@@ -99,10 +108,28 @@ class Names(Scoped):
                 if isinstance(part, ast.Name):
                     self.visit_Name(part)
             return
+        if self._named(node):
+            return
         right = node.right
-        if isinstance(node.op, ast.Div) and isinstance(right, ast.Constant) and isinstance(right.value, str):
+        if (
+            not self._joining
+            and isinstance(node.op, ast.Div)
+            and isinstance(right, ast.Constant)
+            and isinstance(right.value, str)
+        ):
             self.unjoined.add(f"line {node.lineno} makes a path that ends in '{right.value}'")
         self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        [target, *more] = node.targets
+        text = self._place(node.value)
+        if text is not None and not more and isinstance(target, ast.Name):
+            self._places[target.id] = text
+        self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        if not self._named(node):
+            self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str):
@@ -188,16 +215,43 @@ class Names(Scoped):
                 self.loads.add(word)
             self._path(word)
 
-    def _path(self, text: str) -> None:
+    def _place(self, node: ast.AST) -> str | None:
+        """The path that an expression stands for, by literals, names of the module and variables of the function."""
+        if isinstance(node, ast.Name) and node.id in self._places:
+            return self._places[node.id]
+        text = literals.joined(node)
+        return text if text is not None and literals.like_a_path(text) else _reference(node, self.free)
+
+    def _named(self, node: ast.AST) -> bool:
+        """Note the path that an expression makes of names; whether it was one. Its names are looked at as ever."""
+        text = None if self._joining else _reference(node, self.free)
+        if text is None:
+            return False
         if not self._writing and literals.like_a_path(text):
             self.opens.add(Opened(text, self._reading > 0))
+        self._joining += 1
+        self.generic_visit(node)
+        self._joining -= 1
+        return True
 
-    def _unjoined(self, node: ast.Call) -> None:
-        first = node.args[0] if node.args else None
-        if isinstance(first, ast.JoinedStr):
-            start = first.values[0] if first.values else None
-            if isinstance(start, ast.Constant) and isinstance(start.value, str) and "/" in start.value:
-                self.unjoined.add(f"line {node.lineno} reads a computed path below '{start.value}'")
+    def _path(self, text: str) -> None:
+        if not self._writing and not self._joining and literals.like_a_path(text):
+            self.opens.add(Opened(text, self._reading > 0))
+
+
+def _reference(node: ast.AST, free: Callable[[str], bool]) -> str | None:
+    """The path that an expression stands for by names of the module, as in `DATA / "a.csv"`; None for any other."""
+    text = literals.joined(node, named=True)
+    heads = [found[1:-1].partition(".")[0] for found in literals.WHOLE.findall(text)] if text is not None else []
+    return text if heads and all(map(free, heads)) else None
+
+
+def _computed(node: ast.Call) -> str:
+    """The beginning of the path that a call reads by a text with values in it; empty for any other."""
+    first = node.args[0] if node.args else None
+    start = first.values[0] if isinstance(first, ast.JoinedStr) and first.values else None
+    known = isinstance(start, ast.Constant) and isinstance(start.value, str) and "/" in start.value
+    return str(start.value) if known and isinstance(start, ast.Constant) else ""
 
 
 def module_target(alias: ast.alias) -> Target:

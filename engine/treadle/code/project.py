@@ -6,7 +6,7 @@ each by a digest that comments, docstrings, layout and the spelling of annotatio
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from treadle.code import modules
@@ -22,6 +22,9 @@ from treadle.domain.signature import MAIN, Signature
 
 if TYPE_CHECKING:
     import ast
+
+
+NOTHING: Mapping[str, str] = {}
 
 
 class DictMemo:
@@ -100,9 +103,9 @@ class Project:
                 self._closures[call] = found[0]
         return self._closures[call]
 
-    def command(self, template: str) -> Closure:
-        """The files of the project that a shell command names, with what its Python scripts reach."""
-        return of_command(template, self.files, lambda folders: self._graph(folders, ""))
+    def command(self, template: str, env: Mapping[str, str] = NOTHING) -> Closure:
+        """The files of the project that a command names, with what its Python scripts reach with these variables."""
+        return of_command(template, env.get("PYTHONPATH", ""), self.files, lambda folders: self._graph(folders, ""))
 
     def named(self, text: str) -> Closure:
         """What a text names when it is used as one: `module.Class` of the project, or an installed module."""

@@ -18,7 +18,7 @@ class Node(Struct):
     """What one node is made of: its parts, the nodes that it leads to, and what it needs from outside.
 
     `third` are top-level modules from outside that the code uses, `loaded` those that are imported with it,
-    `opened` and `missing` literal paths, `watched` folders whose listing counts. `computed`
+    `opened`, `missing` and `written` literal paths, `watched` folders whose listing counts. `computed`
     says that modules are imported by a computed name.
     """
 
@@ -27,6 +27,7 @@ class Node(Struct):
     third: list[str] = []
     opened: list[str] = []
     missing: list[str] = []
+    written: list[str] = []
     notes: list[str] = []
     loaded: list[str] = []
     watched: list[str] = []

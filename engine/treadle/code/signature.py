@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from treadle.code.canonical import last_name, parsed
 from treadle.code.form import form, imported
 from treadle.code.modules import CodeError, UnknownName, absolute
 from treadle.domain.location import Location
@@ -29,11 +30,15 @@ def read(module: str, name: str, tree_of: Tree) -> Signature:
         raise CodeError("not-a-function", f"'{module}:{name}' is asynchronous", hint, where)
     if not isinstance(node, ast.FunctionDef):
         raise CodeError("not-a-function", f"'{module}:{name}' is not a function", "a step calls a function", where)
+    kinds = {last_name(decorator) for decorator in node.decorator_list}
+    if "." in name and not kinds & {"classmethod", "staticmethod"}:
+        hint = "write a function that makes the object and calls it, or a classmethod"
+        raise CodeError("not-a-function", f"'{module}:{name}' is a method, which needs an object", hint, where)
     return Signature(
         module=home,
         name=name,
         where=where,
-        arguments=_arguments(node.args, names),
+        arguments=_arguments(node.args, names, skip_first="classmethod" in kinds),
         accepts_any=node.args.kwarg is not None,
         outputs=_fields(home, node.returns, tree_of, "NamedTuple"),
         metrics=_metrics(home, node, tree_of),
@@ -170,8 +175,7 @@ def _fields(module: str, returns: ast.expr | None, tree_of: Tree, base: str) -> 
 def _class_fields(
     module: str, annotation: ast.expr | None, tree_of: Tree, base: str
 ) -> tuple[str, list[tuple[str, ast.expr]]]:
-    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-        annotation = ast.parse(annotation.value, mode="eval").body
+    annotation = annotation and parsed(annotation)
     if not isinstance(annotation, ast.Name):
         return module, []
     try:

@@ -4,11 +4,13 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from treadle.code import literals
 from treadle.code.canonical import FRAMES, digest_of, is_docstring, last_name
 from treadle.code.names import Names, module_target
 from treadle.code.summary import Definition, Summary, Target
 from treadle.digest import of_bytes, of_value
 
+LONGEST = 300  # characters of a text that may be a part of a path
 READS_DOCSTRINGS = (b"__doc__", b"getsource", b"getdoc")
 COMPOUND = (ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Match)
 
@@ -145,12 +147,25 @@ class _Module:
             unjoined=tuple(sorted(names.unjoined)),
             triggers=tuple(sorted(triggers)),
             writes=names.writes,
+            path=_constant(statements),
+            written=tuple(sorted(names.written)),
         )
 
     def _source(self, node: ast.stmt) -> str:
         decorators = getattr(node, "decorator_list", None)
         first = min([node.lineno, *(decorator.lineno for decorator in decorators or ())])
         return "\n".join(self._lines[first - 1 : node.end_lineno])
+
+
+def _constant(statements: Sequence[_Statement]) -> str:
+    """The path, or the text, that a name stands for that is assigned to once; empty for any other."""
+    node = statements[0].node if len(statements) == 1 and not statements[0].tests else None
+    if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        value: ast.expr | None = node.value
+    else:
+        value = node.value if isinstance(node, ast.AnnAssign) else None
+    found = literals.joined(value, named=True) if value is not None else None
+    return found if found is not None and len(found) < LONGEST else ""
 
 
 def _statements(body: Sequence[ast.stmt], tests: tuple[ast.AST, ...]) -> Iterator[_Statement]:

@@ -33,7 +33,8 @@ class Definition(Struct, frozen=True, array_like=True):
     `loads` modules imported by a literal name (one that ends in `.` is a prefix, an empty one unknown), `patches`
     what it assigns to from outside, `wide` reasons to widen (`module …`, `package …`), `triggers` what runs
     when the definition is made (decorators, base classes, calls), `writes` whether calling it may change the
-    state of a module.
+    state of a module. `path` is the path or text that a constant stands for, `written` what it writes to: both may
+    hold `<names>` of other constants.
     """
 
     digest: str = ""
@@ -48,6 +49,8 @@ class Definition(Struct, frozen=True, array_like=True):
     unjoined: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
     writes: bool = False
+    path: str = ""
+    written: tuple[str, ...] = ()
 
 
 class Summary(Struct, frozen=True, array_like=True):

@@ -19,6 +19,7 @@ DEEPEST = 100
 LONGEST_LINE = 1_000_000
 MOST_NODES = 5_000_000
 MOST_PROBLEMS = 100
+LEAST, MOST = -(1 << 63), (1 << 64) - 1  # what plans and records hold
 _Parser: Any = getattr(yaml, "CSafeLoader", None) or yaml.SafeLoader  # for its events; it loads nothing
 _STARTS = frozenset((yaml.MappingStartEvent, yaml.SequenceStartEvent))
 _DROPPED = "\0"  # stands for a key that may not be
@@ -74,7 +75,7 @@ def parse(data: bytes, path: str) -> tuple[Node | None, list[Problem]]:
     try:
         node = builder.document(_Parser(text))
     except yaml.MarkedYAMLError as error:
-        builder.problems.append(_syntax(error, path))
+        builder.problems.append(_syntax(error, path, text))
         node = None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         builder.problems.append(Problem("yaml-syntax", f"this is not YAML: {str(error)[:200]}", Location(path, 1, 1)))
@@ -198,6 +199,11 @@ class _Builder:
             self.tag(event)
         elif event.implicit[0] and (value in _SPECIAL or value[0] in _NUMERIC):
             value = _scalar(value)
+            if type(value) is int and not LEAST <= value <= MOST:
+                value = event.value
+                hint = "put it in quotes if it is a name, or write it with an exponent"
+                text = "a whole number has at most 64 bits"
+                self.report(Problem("bad-value", text, self.where(mark), hint, length=len(value)))
         length = end.column - column if end.line == line else 1
         node = Node("scalar", value, line + 1, column + 1, length or 1, _NO_KEYS)
         if event.anchor is not None:
@@ -258,12 +264,13 @@ def _decode(data: bytes, path: str) -> tuple[str, Problem | None]:
     return text, None
 
 
-def _syntax(error: "yaml.MarkedYAMLError", path: str) -> Problem:
+def _syntax(error: "yaml.MarkedYAMLError", path: str, source: str) -> Problem:
     mark: Any = error.problem_mark or error.context_mark
+    line = "".join(source.split("\n")[mark.line : mark.line + 1])[: mark.column + 1] if mark else ""
     where = Location(path, mark.line + 1, mark.column + 1) if mark else Location(path, 1, 1)
     text = f"{error.problem or 'this is not YAML'}"
     hint = ""
-    if "'\\t'" in text or "tab" in text:
+    if "\t" in line and "any token" in text:
         text, hint = "a tab indents this line", "indent with spaces"
     elif error.context:
         text = f"{text} ({error.context})"

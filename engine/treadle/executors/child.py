@@ -1,5 +1,6 @@
 """The life of a process that the nursery forked: it performs one task, or one after the other."""
 
+import atexit
 import os
 import resource
 import signal
@@ -42,13 +43,17 @@ def live(birth: Birth) -> None:
         if birth.pooled:
             _perform_all(birth)
         else:
-            _tell(birth.connection, Told(_perform(birth.task, birth.perform, _limit(birth))))
+            outcome = _perform(birth.task, birth.perform, _limit(birth))
+            atexit._run_exitfuncs()  # what the step has registered, such as a tracker's last words
+            flush()
+            _tell(birth.connection, Told(outcome))
         code = 0
     finally:
         os._exit(code)  # what the nursery would do at its end is none of the child's business
 
 
 def _be_born(birth: Birth) -> None:
+    atexit._clear()  # of the nursery
     os.setsid()  # its own process group, out of reach of the terminal
     system.die_with_parent(birth.nursery)
     signal.set_wakeup_fd(-1)

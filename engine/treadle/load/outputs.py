@@ -146,6 +146,19 @@ def _matrix(facts: Facts, step: StepSpec) -> Iterator[Problem]:
         node = facts.places.key("steps", step.id, "matrix")
         text = f"this matrix has {cells:,} combinations; {MOST_CELLS:,} is the most"
         yield facts.places.problem("too-many-cells", text, node, "take values out, or split the step")
+    for name, values in step.matrix.items():
+        seen: dict[str, int] = {}
+        for position, value in enumerate(values):
+            text = str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+            if seen.setdefault(text, position) != position:
+                node = facts.places.value("steps", step.id, "matrix", name, position)
+                related = (
+                    Related(
+                        "first here", facts.places.at(facts.places.value("steps", step.id, "matrix", name, seen[text]))
+                    ),
+                )
+                hint = "keep one of them: the steps of a matrix are named by their values"
+                yield facts.places.problem("equal-cells", f"'{name}' is {text} twice", node, hint, related=related)
     if step.command is None:
         return  # what a function does not take is an unknown argument
     used = placeholders.names([step.params, step.env])

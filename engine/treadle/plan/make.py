@@ -265,5 +265,5 @@ def _cell_id(step: str, cell: dict[str, Any]) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
+    text = "null" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:30]}~{of_bytes(text.encode())[:8]}"

@@ -1,5 +1,6 @@
 """Values of the pipeline's parameters: the file's defaults under what the user gave for this run."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ def resolve(spec: PipelineSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises InputError for unknown names, wrong types and values out of range, all at once.
     """
     problems: list[Problem] = []
-    values = {name: param.default for name, param in spec.params.items()}
+    values = {name: _default(param) for name, param in spec.params.items()}
     for name, value in given.items():
         param = spec.params.get(name)
         if param is None:
@@ -35,8 +36,40 @@ def _unknown(name: str, spec: PipelineSpec) -> Problem:
     return Problem("unknown-parameter", f"{spec.path} has no parameter called '{name}'", None, hint)
 
 
+def _default(param: Param) -> Any:
+    """The default, of the type that the parameter has when a run gives the same value."""
+    return float(param.default) if param.type == "float" and type(param.default) is int else param.default
+
+
+def plain(value: Any) -> Any:
+    """A value that a program gives, in plain types: numpy's as numbers and lists, tuples as lists, paths as text.
+
+    Raises ValueError for what no pipeline file could hold either.
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError(f"the keys of {value!r:.200} must be text")
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain(item) for item in value]
+    value = getattr(value, "_value_", value)  # of a member of an enumeration
+    if type(value) is int and not -(1 << 63) <= value < 1 << 64:
+        raise ValueError(f"{value} has more than 64 bits")
+    if value is None or isinstance(value, bool):
+        return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    raise ValueError(f"{value!r:.200} is a {type(value).__qualname__}, not a number, text, list or map of them")
+
+
 def _convert(param: Param, value: Any) -> Any:
-    converted = _from_text(param.type, value) if isinstance(value, str) else value
+    value = plain(value)
+    converted = plain(_from_text(param.type, value)) if isinstance(value, str) else value
     if param.type == "float" and isinstance(converted, int) and not isinstance(converted, bool):
         converted = float(converted)
     if not fits(param.type, converted):

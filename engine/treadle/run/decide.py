@@ -206,7 +206,7 @@ class Decider:
         closure = self._closure(step, self._project)
         if closure.computed:
             referred = {*referred, *(text for value in step.params.values() for text in keys.texts(value))}
-        name = (step.kind, step.call, step.environment, *step.code, "", *sorted(referred))
+        name = (step.kind, step.call, step.environment, *step.code, step.env.get("PYTHONPATH", ""), *sorted(referred))
         found = self._code.get(name)
         if found is None:
             for text in name[4 + len(step.code) :]:
@@ -262,7 +262,7 @@ class Decider:
     def _closure(self, step: PlannedStep, project: Project) -> Closure:
         try:
             if step.kind == "command":
-                return project.command(step.call)
+                return project.command(step.call, step.env)
             return project.closure(step.call)
         except CodeError as error:
             raise InputError([Problem(error.code, error.text, error.where or step.where, error.hint)]) from None

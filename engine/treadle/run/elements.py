@@ -15,7 +15,7 @@ from treadle.domain.task import Element, Files, Given, Stored
 from treadle.errors import CodecError
 from treadle.store import Data, Objects
 from treadle.store.files import signature
-from treadle.store.objects import LIST, is_folder
+from treadle.store.objects import LIST, PROGRAM, is_folder
 from treadle.store.tree import encode as encode_members
 
 SHOWN = 60  # characters of an element in a message
@@ -65,7 +65,7 @@ def of_artifact(artifact: Artifact, objects: Objects) -> Elements:
         return Elements(_stored(one) for one in objects.items(artifact))
     if artifact.codec == "folder" and is_folder(artifact):
         return Elements(map(_stored, _entries(artifact, objects)))
-    if artifact.codec == "json" or (artifact.codec == "file" and artifact.name.endswith(".json")):
+    if artifact.codec == "json" or (artifact.codec in ("file", PROGRAM) and artifact.name.endswith(".json")):
         return Elements(_given(objects.read(artifact)))
     what = f"the file {artifact.name}" if artifact.codec == "file" else f"a {artifact.codec}"
     raise CodecError(f"foreach needs a list, a folder or a JSON file with a list, and this is {what}")
@@ -120,7 +120,7 @@ def _entries(folder: Artifact, objects: Objects) -> Iterator[Artifact]:
         if slash:
             below.setdefault(top, []).append((rest, number))
         elif member.is_file:
-            yield Artifact(member.digest, "file", member.size, member.name)
+            yield Artifact(member.digest, PROGRAM if member.executable else "file", member.size, member.name)
     for name, inside in sorted(below.items()):
         own = [structs.replace(members[number], name=rest) for rest, number in inside]
         manifest = objects.add_bytes(encode_members(own), "folder")

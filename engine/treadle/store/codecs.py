@@ -11,19 +11,21 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from stat import S_IXUSR
 from typing import TYPE_CHECKING, Any
 
 from treadle.authoring import PATH, Codec, ModelCard
 from treadle.domain.artifact import Artifact
 from treadle.errors import CodecError, did_you_mean
 from treadle.store import tree
-from treadle.store.objects import LIST, Objects, add_list, is_folder
+from treadle.store.objects import LIST, PROGRAM, Objects, add_list, is_folder
 from treadle.store.scratch import temporary
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes a part of a URL and of a path
+_PICKLED = "\nelse declare `out: {{{}: {{codec: pickle}}}}`"
 CARD = "card"  # the codec of a model's card: an output stored by it is registered
 
 
@@ -196,6 +198,15 @@ class FileCodec(_Place):
     name = "file"
 
 
+class ProgramCodec(FileCodec):
+    """A file that may be executed; the file codec stores it so, and it is shown so again."""
+
+    name = PROGRAM
+
+    def accepts(self, value: Any) -> bool:
+        return False
+
+
 class FolderCodec(_Place):
     """A pathlib.Path of a folder."""
 
@@ -227,6 +238,7 @@ BUILTIN: Mapping[str, Codec] = {
         TextCodec(),
         BytesCodec(),
         FileCodec(),
+        ProgramCodec(),
         FolderCodec(),
         PickleCodec(),
         ListCodec(),
@@ -271,7 +283,10 @@ def _encode_one(
     os.makedirs(os.path.dirname(part))
     from pathlib import Path  # lazy: 4 ms that built-in codecs spare
 
-    codec.write(value, Path(part))
+    try:
+        codec.write(value, Path(part))
+    except CodecError as error:
+        raise CodecError(f"output '{name}': {error}{_PICKLED.format(name) if forced is None else ''}") from error
     if not os.path.exists(part):
         raise CodecError(f"codec '{codec.name}' wrote nothing for output '{name}'")
     if codec.folder:
@@ -360,7 +375,8 @@ def _store_place(value: Any, codec: _Place, objects: Objects, scratch: str, name
         label = name  # such as bytes that are no UTF-8, which no record can hold
     if codec.folder:
         return objects.add_folder(real, codec.name, label, give=own)
-    return objects.add_file(real, codec.name, label, give=own)
+    executable = codec.name == FileCodec.name and os.stat(real).st_mode & S_IXUSR
+    return objects.add_file(real, PROGRAM if executable else codec.name, label, give=own)
 
 
 def _lies_in(folder: str, path: str) -> bool:
@@ -393,6 +409,8 @@ def _refusal(value: Any) -> str:
 def _advice(value: Any, name: str) -> str:
     if _is_path(value):
         return "create the file or folder before the step returns its path"
+    if hasattr(value, "__next__"):
+        return "return a list of what it yields"
     return (
         "return a type that has a codec (numbers, text, lists and dicts of them, bytes, a pathlib.Path of a file "
         f"or folder, or what a plug-in stores), or declare `out: {{{name}: {{codec: pickle}}}}`"
@@ -456,4 +474,6 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _is_numpy_scalar(value: Any) -> bool:
-    return type(value).__module__ == "numpy" and type(value).__name__ != "ndarray" and hasattr(value, "item")
+    if type(value).__module__ != "numpy":
+        return False
+    return any(kind.__name__ == "generic" for kind in type(value).__mro__)  # arrays have classes of their own too

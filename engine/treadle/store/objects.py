@@ -20,6 +20,7 @@ from treadle.store.intake import Intake, part, place_of
 from treadle.store.scratch import ensure_folder
 
 LIST = "list"  # the codec of a list of artifacts
+PROGRAM = "program"  # the codec of a file that may be executed
 CHUNK = 1 << 20  # bytes read at a time of what is longer than it seemed, or too long for one call
 
 _encode_list = Encoder().encode
@@ -157,7 +158,7 @@ class Objects:
             raise CodecError(f"'{name}' is not the name of a file")
         target = os.path.join(os.fspath(folder), name)
         try:
-            if not is_folder(artifact) and planting.copied_at_once(artifact.size):
+            if artifact.codec != PROGRAM and not is_folder(artifact) and planting.copied_at_once(artifact.size):
                 planting.show_content(self._proved_content(artifact), target)
                 return target
             members = self._proved(artifact)
@@ -165,7 +166,7 @@ class Objects:
             if is_folder(artifact):
                 planting.plant(members, self.path, target, planting.show)
             else:
-                planting.show(self.path(artifact.digest), target, False)
+                planting.show(self.path(artifact.digest), target, artifact.codec == PROGRAM)
         except OSError as error:
             raise os_failure(error, target) from error
         return target
@@ -184,7 +185,7 @@ class Objects:
             if is_folder(artifact):
                 planting.plant(members, self.path, copy, planting.copy)
             else:
-                planting.copy(self.path(artifact.digest), copy, False)
+                planting.copy(self.path(artifact.digest), copy, artifact.codec == PROGRAM)
             planting.move(copy, place, part(self._state))
         except OSError as error:
             raise os_failure(error, place) from error

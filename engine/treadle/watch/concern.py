@@ -47,7 +47,7 @@ def _picture(step: PlannedStep, plan: Plan, code: Project) -> object:
             closure = code.closure(step.call)
             made_of = (closure.parts, closure.imports)
         elif step.kind == "command":
-            made_of = code.command(step.call).parts
+            made_of = code.command(step.call, step.env).parts
     except (CodeError, OSError) as error:
         made_of = str(error)
     sets = {name: sorted(value) for name, value in structs.asdict(step).items() if isinstance(value, frozenset)}

@@ -118,7 +118,7 @@ def _code_files(step: PlannedStep, code: Project) -> Iterable[str]:
     if step.kind not in ("function", "command"):
         return ()
     try:
-        closure = code.command(step.call) if step.kind == "command" else code.closure(step.call)
+        closure = code.command(step.call, step.env) if step.kind == "command" else code.closure(step.call)
     except (CodeError, OSError):
         return ()
     opened = [os.path.join(code.root, name) for name in closure.opened]

@@ -196,3 +196,84 @@ def test_a_pickle_names_its_classes() -> None:
         assert {"datetime.date", "fractions.Fraction"} <= set(pickled.names(data))
     with pytest.raises(ValueError, match="unknown"):
         pickled.names(b"no pickle")
+
+
+PATHS = """
+import json, os
+from pathlib import Path
+import config
+from config import DATA as D
+from pack import settings
+HERE = Path(__file__).parent
+ROOT = os.path.dirname(os.path.abspath(__file__))
+CONF = HERE / "conf" / "a.yaml"
+NAME = "conf"
+TWICE = HERE / "conf"
+TWICE = HERE / "other"
+OUT = f"{ROOT}/out/m.json"
+def a(): return CONF.read_text()
+def b(): return open(f"{NAME}/b.txt").read()
+def c(): return open(os.path.join(ROOT, "conf", "b.txt")).read()
+def d(): return (config.DATA / "b.txt").read_text(), (D / "a.yaml").read_text()
+def e(): return open(settings.PLACE / "b.txt")
+def f(): return CONF.with_name("b.txt").read_text()
+def g(): return (Path.cwd() / NAME / "b.txt").read_text()
+def h(p=D / "b.txt"): return p.read_text()
+def i(): return (TWICE / "a.yaml").read_text()
+def j(n): return (HERE / n / "a.yaml").read_text()
+def k(): open(OUT, "w").write(open(OUT).read())
+def l():
+    path = HERE / "out" / "m.json"
+    path.write_text("{}")
+    return json.loads(path.read_text())
+def m(): save_report(OUT)
+def n(): return open(OUT).read()
+def save_report(path): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "opened"),
+    [
+        ("a", "conf/a.yaml"),
+        ("b", "conf/b.txt"),
+        ("c", "conf/b.txt"),
+        ("d", "conf/a.yaml conf/b.txt"),
+        ("e", "conf/b.txt"),
+        ("f", "conf/a.yaml conf/b.txt"),
+        ("g", "conf/b.txt"),
+        ("h", "conf/b.txt"),
+        ("i", ""),
+        ("j", ""),
+        ("k", ""),
+        ("l", ""),
+        ("m", "out/m.json"),
+        ("n", "out/m.json"),
+    ],
+)
+def test_paths_are_followed_through_constants(name: str, opened: str, tmp_path: Path) -> None:
+    files = {
+        "work.py": PATHS,
+        "config.py": "import pathlib\nBASE = pathlib.Path(__file__).resolve().parent\nDATA: object = BASE / 'conf'\n",
+        "pack/__init__.py": "",
+        "pack/settings.py": "from config import BASE\nPLACE = BASE / 'conf'\n",
+        **dict.fromkeys(("conf/a.yaml", "conf/b.txt", "out/m.json"), "1"),
+    }
+    assert " ".join(a_project(tmp_path, files).closure(f"work:{name}").opened) == opened
+
+
+KINDS = """
+class K:
+    @classmethod
+    def make(cls, x: int = 1): return x
+    def bound(self, x): return x
+def words() -> "some words (": return 1
+"""
+
+
+def test_signatures_of_classmethods_methods_and_annotations_in_words(tmp_path: Path) -> None:
+    project = a_project(tmp_path, {"work.py": KINDS})
+    assert [argument.name for argument in project.signature("work:K.make").arguments] == ["x"]
+    assert project.signature("work:words").outputs == ()
+    with pytest.raises(CodeError, match="needs an object"):
+        project.signature("work:K.bound")

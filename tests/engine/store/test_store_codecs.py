@@ -179,6 +179,18 @@ def test_a_folder_comes_back_as_a_folder(objects: Objects, tmp_path: Path) -> No
     assert (codec, place.name, (place / "sub" / "a").read_text()) == ("folder", "m", "1")
 
 
+def test_a_program_stays_one(objects: Objects, tmp_path: Path) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    for forced in (None, "file"):
+        made = encode(tool, CODECS, objects, tmp_path / "s", "out", forced)
+        assert made.codec == "program"
+        shown = decode(made, BUILTIN, objects, tmp_path / "s2")
+        objects.restore(made, tmp_path / "bin" / "tool")
+        assert os.access(shown, os.X_OK) and os.access(tmp_path / "bin" / "tool", os.X_OK)
+
+
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_codec_of_a_plug_in_sees_a_path_with_its_suffix(folder: bool, objects: Objects, tmp_path: Path) -> None:
     codec = Reversed(folder)
@@ -217,7 +229,7 @@ def test_bytes_that_do_not_read_back_are_an_error_of_the_codec(codec: str, data:
         decode(Artifact(made.digest, codec, made.size), BUILTIN, objects, "/nowhere")
 
 
-@pytest.mark.parametrize("name", sorted(set(BUILTIN) - {"list"}))
+@pytest.mark.parametrize("name", sorted(set(BUILTIN) - {"list", "program"}))
 def test_a_builtin_codec_keeps_the_protocol(name: str, tmp_path: Path) -> None:
     codec = BUILTIN[name]
     (tmp_path / "source").mkdir()
