@@ -1,12 +1,13 @@
 """What import-linter cannot say: sizes, names and habits, each with the few files that may differ and why."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import pytest
 
 from support import rules
-from support.sources import Source, shipped, source, sources
+from support.sources import ROOT, Source, shipped, source, sources
 
 
 class Rule(NamedTuple):
@@ -136,3 +137,8 @@ def test_only_a_codec_unpickles() -> None:
     plain = "engine/treadle/stamp.py"
     outside = [one for one in shipped() if "codec" not in one.path and one.path != plain]
     assert [found for one in outside for found in rules.unpickling(one)] == []
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    names = Counter(path.name for path in ROOT.glob("tests/**/test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []  # pytest takes the second for the first
