@@ -1,13 +1,12 @@
 """Wrong tables, databases, addresses and estimators, as a user meets them: by `treadle check` and `treadle run`."""
 
-import http.server
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.dying import dying_server
 from support.project import Project, Result, a_project
 
 TABLES = """
@@ -175,29 +174,8 @@ MADE_BY = ("missing", "nothing", "one_class", "empty", "infinite", "huge", "good
 
 @pytest.fixture
 def dying() -> Iterator[int]:
-    """The port of a server that promises 1,000 bytes of a table and dies after 20."""
-
-    class Dying(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.send_header("ETag", '"one"')
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            self.do_HEAD()
-            self.wfile.write(b"a,b\n1,2\n3,4\n5,6\n7,8\n")
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dying)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with dying_server() as port:
+        yield port
 
 
 def no_port() -> int:

@@ -1,8 +1,6 @@
 """Bad input, step by step: each refusal names the column, the value or the file, and says what to do."""
 
-import http.server
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from support.dying import dying_server
 from treadle.authoring import StepError
 from treadle_steps import (
     deploy,
@@ -245,25 +244,8 @@ def test_an_unreachable_database_is_named_and_no_password_shown(monkeypatch: pyt
 
 @pytest.fixture
 def dying() -> Iterator[str]:
-    """A server that promises 1,000 bytes of a table and dies after 20."""
-
-    class Dying(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"a,b\n1,2\n3,4\n5,6\n7,8\n")
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dying)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/rows.csv"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with dying_server() as port:
+        yield f"http://127.0.0.1:{port}/rows.csv"
 
 
 def test_a_download_that_dies_half_way_gives_no_half_table(dying: str) -> None:

@@ -11,6 +11,7 @@ from msgspec import DecodeError, msgpack, structs
 
 from treadle.domain.task import BATCH, Failure, Item, ItemOutcome, Task
 from treadle.quantity import format_duration
+from treadle.run.scratch import remove
 
 ENDED = "ended"  # the file's name in the batch's scratch folder
 HEAD = 8  # bytes of length before each entry
@@ -37,9 +38,7 @@ def perform_items(task: Task, attempt: Attempt) -> tuple[ItemOutcome, ...]:
             if task.timeout is not None and time.monotonic() - began > task.timeout:
                 text = f"took longer than its timeout of {format_duration(task.timeout)}"
                 outcome = structs.replace(outcome, outputs={}, metrics={}, failure=Failure("timeout", text))
-            from shutil import rmtree  # lazy: 2 ms, only for steps with items
-
-            rmtree(own.scratch, ignore_errors=True)
+            remove(own.scratch)
             data = msgpack.encode(outcome)
             file.write(len(data).to_bytes(HEAD, "big") + data)
             ended.append(outcome)

@@ -6,6 +6,7 @@
 import os
 from collections.abc import Mapping, Set
 from contextlib import suppress
+from functools import cached_property
 
 from msgspec import Struct, msgpack
 
@@ -65,7 +66,7 @@ class Decider:
         self._ground = footing.Ground()
         if self._footing is not None:
             data = self.sources.digests(self._footing.data)
-            self._ground = footing.ground(plan, self._footing, self._variants(), data)
+            self._ground = footing.ground(plan, self._footing, self._variants, data)
 
     def likely(self) -> list[str]:
         """The steps that are forced, or that something has changed for since the last run of this plan."""
@@ -73,7 +74,7 @@ class Decider:
 
     def keep(self, records: Mapping[str, StepRecord]) -> None:
         """Keep what the decisions of this run stood on, for the next one; `records` say how the steps ended."""
-        made = self._variants(), self.sources.digests()
+        made = self._variants, self.sources.digests()
         footing.keep(self._plan, self._store, self._project, made, self._odd, records, self._footing)
 
     def decide(self, step: PlannedStep, outputs: Outputs) -> Decision:
@@ -221,14 +222,15 @@ class Decider:
             return len(code.parts) > 1 or bool(code.libraries)
         return self._project.closure(step.call).computed
 
+    @cached_property
     def _variants(self) -> dict[str, str]:
         """The digests of code and libraries for each variant of function steps; what cannot be read is left out."""
         found: dict[str, str] = {}
         for step in self._plan.steps:
-            if step.kind == "function" and footing.variant(step) not in found:
+            if step.kind == "function" and (name := footing.variant(step)) not in found:
                 with suppress(InputError, OSError):
                     code = self._code_of(step, frozenset())
-                    found[footing.variant(step)] = f"{code.digest} {code.libraries_digest}"
+                    found[name] = f"{code.digest} {code.libraries_digest}"
         return found
 
     def _pickled(self, step: PlannedStep, outputs: Outputs) -> Set[str]:

@@ -115,7 +115,7 @@ def keep(
         return  # another run has recorded results meanwhile
     looked = project.files.looked
     footing = Footing(
-        head=_head(plan, project),
+        head=before.head if before is not None else _head(plan, project),
         results=state,
         keys=_keys(plan, store),
         code=dict(made[0]),

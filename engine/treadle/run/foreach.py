@@ -18,6 +18,7 @@ from treadle.run.decide import Decision
 from treadle.run.elements import Elements, label
 from treadle.run.items import Items
 from treadle.run.journal import Journal
+from treadle.run.scratch import remove
 from treadle.run.tasks import Inputs, Tasks
 from treadle.store import Result, Store, add_list
 
@@ -97,9 +98,7 @@ class Foreach:
         ended: Sequence[ItemOutcome] = outcome.items
         if outcome.failure is not None:
             ended = ended_items(task.scratch)
-        from shutil import rmtree  # lazy: 2 ms, only for steps with items
-
-        rmtree(task.scratch, ignore_errors=True)
+        remove(task.scratch)
         self._use(outcome.usage)
         self._record(ended, changed)
         left = [item.index for item in task.items[len(ended) :]]
