@@ -89,6 +89,19 @@ def test_no_pipeline_has_to_be_named(shop: Project) -> None:
     assert "treadle data other.yaml data.sales; treadle data p.yaml data.sales" in both.stderr
 
 
+def test_a_project_within_the_project_is_one_of_its_own(tmp_path: Path) -> None:
+    step = "version: 1\nname: {0}\nsteps:\n  a: {{uses: 'work_{0}:f'}}\n"
+    project = a_project(tmp_path)
+    for folder, name in (("", "outer"), ("examples/one/", "inner")):
+        project.write(f"{folder}work_{name}.py", "def f() -> int:\n    return 1\n")
+        project.write(f"{folder}pipelines/{name}.yaml", step.format(name))
+    project.write("examples/one/treadle.toml", "")
+    checked = project.treadle("check")
+    assert (checked.code, checked.stderr) == (0, "")
+    assert "2 files checked: no problems" in checked.stdout
+    assert list(project.treadle("data", "--json").json()) == ["pipelines/outer.yaml"]
+
+
 def test_tables_that_commands_write_have_columns_too(tmp_path: Path) -> None:
     project = a_project(tmp_path, {"rows.csv": FIRST})
     project.write(

@@ -13,6 +13,7 @@ from treadle.domain.plan import Plan, PlannedStep
 from treadle.domain.spec import DataSource
 from treadle.errors import InputError, Problem, TreadleError, did_you_mean, input_error
 from treadle.load import load_files, pipeline_files
+from treadle.settings import find_root
 from treadle.store import Result
 
 MOST = 1000  # results of a step that are looked at, the newest first
@@ -99,7 +100,8 @@ def describe(name: str, path: str | os.PathLike[str] | None = None) -> Described
 
 def _pipelines(project: Project) -> list[str]:
     """The files of a project that are pipelines; raises InputError when there is none."""
-    files, missing = pipeline_files(project.root)
+    every, missing = pipeline_files(project.root)
+    files = [file for file in every if find_root(os.path.dirname(file)) == project.root]  # not of projects within it
     loaded = load_files([inside(project, file) for file in files], project.root, project.catalog, project.code)
     found = [os.path.join(project.root, one.path) for one in loaded if one.kind == "pipeline"]
     if not found:
